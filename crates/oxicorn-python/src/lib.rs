@@ -1,0 +1,14 @@
+//! The boundary: what Python sees of the engine.
+
+use pyo3::prelude::*;
+
+/// The engine of oxicorn.
+#[pymodule]
+mod _oxicorn {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,72 @@
+//! The numbers and switches that a worker runs with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oxicorn_http::Rules;
+
+/// What a worker needs to know; made from the settings, never changed while it runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Application threads; 1 runs the application on the calling thread, strictly one at a time.
+    pub threads: usize,
+    /// Idle time after which a kept-alive connection is closed; zero closes after each response.
+    pub keepalive: Duration,
+    /// Time for a whole request head; bytes do not extend it.
+    pub head_timeout: Duration,
+    /// Time after which a body must have come at [`body_rate`](Self::body_rate).
+    pub body_grace: Duration,
+    /// Least bytes per second of a body.
+    pub body_rate: u64,
+    /// Time without a byte taken by the client after which a response is given up.
+    pub send_timeout: Duration,
+    /// Most connections of this worker at a time.
+    pub connections: usize,
+    /// Most requests of one connection; 0 is no limit.
+    pub keepalive_requests: u32,
+    /// Requests after which the worker asks to be replaced; 0 is never.
+    pub max_requests: u64,
+    /// Whether the application is called only when the body is complete.
+    pub request_buffering: bool,
+    /// Bytes of a request body kept in memory; more goes to a file.
+    pub body_memory: usize,
+    /// Bytes of a response kept in memory for a slow client; more goes to a file.
+    pub response_memory: usize,
+    /// Bytes of a response kept for a slow client in all; above it the application waits.
+    pub response_buffer_limit: u64,
+    /// Where unlinked temporary files are made; the system's temporary directory if `None`.
+    pub tmp_upload_dir: Option<PathBuf>,
+    /// Value of the Server field; `None` leaves it out.
+    pub server_header: Option<String>,
+    /// Whether files are sent by the kernel.
+    pub sendfile: bool,
+    /// Time a graceful stop gives to what is open.
+    pub graceful_timeout: Duration,
+    /// What requests may be.
+    pub rules: Rules,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            keepalive: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(10),
+            body_grace: Duration::from_secs(10),
+            body_rate: 500,
+            send_timeout: Duration::from_secs(30),
+            connections: 1000,
+            keepalive_requests: 0,
+            max_requests: 0,
+            request_buffering: true,
+            body_memory: 64 * 1024,
+            response_memory: 256 * 1024,
+            response_buffer_limit: 1 << 30,
+            tmp_upload_dir: None,
+            server_header: Some("oxicorn".to_owned()),
+            sendfile: true,
+            graceful_timeout: Duration::from_secs(30),
+            rules: Rules::default(),
+        }
+    }
+}

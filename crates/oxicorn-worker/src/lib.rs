@@ -1,0 +1,17 @@
+//! The drivers: from a readable socket to the application and back.
+//!
+//! The life of a request: [`worker`] polls and accepts; a `Channel` reads into the polling thread's
+//! scratch buffer and offers the bytes to `oxicorn_http::Connection`; a whole request becomes an
+//! [`Exchange`] and is handed to the [`Application`]; its response goes out through the exchange;
+//! what the socket does not take is flushed by whoever polls; the access log gets its line.
+//!
+//! No Python here: the application is a trait that the Python crate fills and tests fake.
+#![forbid(unsafe_code)]
+
+mod application;
+mod config;
+mod exchange;
+
+pub use application::{Application, Body, Link, Request};
+pub use config::Config;
+pub use exchange::{BodyError, Exchange, Gone, Sent};

@@ -1,0 +1,5 @@
+"""oxicorn: a WSGI server in Rust."""
+
+from oxicorn._oxicorn import __version__
+
+__all__ = ["__version__"]
