@@ -168,7 +168,13 @@ impl BodyWriter {
 /// A whole response of fixed text for a refused request or a failed application: status line,
 /// Date, `Connection: close`, Content-Type, Content-Length and a short page without any byte of the request.
 /// With `is_head` the page itself is left out.
-pub fn error_page(status: u16, is_head: bool, date: &[u8], server: Option<&[u8]>, out: &mut Vec<u8>) {
+pub fn error_page(
+    status: u16,
+    is_head: bool,
+    date: &[u8],
+    server: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
     let _ = (status, is_head, date, server, out);
 }
 
