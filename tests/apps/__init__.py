@@ -1,0 +1,1 @@
+"""Tiny WSGI applications, one behaviour each."""

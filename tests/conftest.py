@@ -1,0 +1,128 @@
+"""Fixtures of the black-box tests; the work is done in `support`."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from support.peer import Peer
+from support.server import Server, command, environment
+
+_SERVERS = pytest.StashKey[list[Server]]()
+
+
+class Serve(Protocol):
+    """The `serve` fixture; see there."""
+
+    def __call__(
+        self,
+        app: str | None,
+        *options: str,
+        workers: int = 1,
+        bind: str | None = "127.0.0.1:0",
+        announced: bool = True,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        exit_status: int | None = 0,
+    ) -> Server: ...
+
+
+@pytest.fixture
+def serve(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
+    """Starts servers, and ends them with the test.
+
+    `serve("hello", "--threads", "4", workers=2)` serves `tests/apps/hello.py` on a free port and
+    returns when the workers boot. The access log goes to standard output. `bind=None` leaves the
+    address to the options; `announced=False` is for a server whose log goes elsewhere: then `bind`
+    needs a real port or a path. The test fails if the server does not end with `exit_status`
+    after TERM (None: whatever), or if it panicked.
+    """
+    servers = request.node.stash.setdefault(_SERVERS, [])
+
+    def start(
+        app: str | None,
+        *options: str,
+        workers: int = 1,
+        bind: str | None = "127.0.0.1:0",
+        announced: bool = True,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        exit_status: int | None = 0,
+    ) -> Server:
+        standard = ["--workers", str(workers), "--access-logfile", "-"]
+        server = Server(
+            app,
+            [*standard, *options],
+            folder=tmp_path_factory.mktemp("server"),
+            bind=bind,
+            env=env,
+            cwd=cwd,
+        )
+        server.expected_exit = exit_status
+        servers.append(server)
+        if announced:
+            server.wait_listening(workers)
+        else:
+            server.wait_accepting()
+        return server
+
+    yield start
+    problems = []
+    for server in servers:
+        try:
+            server.end()
+        except AssertionError as problem:
+            problems.append(f"{' '.join(server.args)}: {problem}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def dial() -> Iterator[Callable[..., Peer]]:
+    """Opens raw connections to a server, and closes them with the test."""
+    peers: list[Peer] = []
+
+    def connect(server: Server, timeout: float = 30.0) -> Peer:
+        peer = Peer(server.connect(timeout))
+        peers.append(peer)
+        return peer
+
+    yield connect
+    for peer in peers:
+        peer.socket.close()
+
+
+@pytest.fixture
+def oxicorn(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line to its end: `oxicorn("--check-config", "apps.hello:app")`."""
+
+    def run(
+        *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command(), *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=cwd or tmp_path,
+            env=environment(env),
+        )
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows what its servers logged."""
+    report = yield
+    if report.failed:
+        for server in item.stash.get(_SERVERS, []):
+            report.sections.append((f"error log of {' '.join(server.args)}", server.log()))
+            report.sections.append(("access log", server.access_log()))
+    return report
