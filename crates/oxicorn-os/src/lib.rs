@@ -1,8 +1,10 @@
 //! Every system call of oxicorn.
 //!
-//! Nothing here knows what HTTP or a worker is. The master uses [`listener`], [`pidfile`] and
-//! [`process`]; the [`scoreboard`] is what it shares with its workers.
+//! Knows nothing of HTTP or of workers: descriptors, sockets, files, processes. The master uses
+//! [`listener`], [`pidfile`] and [`process`]; a worker [`epoll`], [`stream`], [`waker`] and
+//! [`spool`], which never block unless a name says `wait`; the [`scoreboard`] is what they share.
 
+pub mod epoll;
 mod error;
 #[expect(
     unsafe_code,
@@ -14,5 +16,8 @@ pub mod pidfile;
 pub mod process;
 #[expect(unsafe_code, reason = "a shared mapping becomes a slice of atomics")]
 pub mod scoreboard;
+pub mod spool;
+pub mod stream;
+pub mod waker;
 
 pub use error::OsError;

@@ -42,6 +42,8 @@ pub struct Config {
     pub sendfile: bool,
     /// Time a graceful stop gives to what is open.
     pub graceful_timeout: Duration,
+    /// Whether other workers accept from the same listeners.
+    pub has_siblings: bool,
     /// What requests may be.
     pub rules: Rules,
 }
@@ -66,6 +68,7 @@ impl Default for Config {
             server_header: Some("oxicorn".to_owned()),
             sendfile: true,
             graceful_timeout: Duration::from_secs(30),
+            has_siblings: false,
             rules: Rules::default(),
         }
     }

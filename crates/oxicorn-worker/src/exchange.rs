@@ -5,8 +5,20 @@
 //! whoever polls, so a slow client never holds the thread that runs the application.
 
 use std::fs::File;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
-use oxicorn_http::h1::encode::RequestFacts;
+use oxicorn_http::h1::encode::{CONTINUE, RequestFacts};
+use oxicorn_http::{Event, Head, Reject};
+use oxicorn_os::epoll::{Interest, wait_one};
+use oxicorn_os::stream::Moved;
+
+use crate::channel::{Channel, millis};
+use crate::flusher::Flusher;
+use crate::outbox::Outbox;
+use crate::reactor::Shared;
 
 /// The client is gone (or was cut off for being too slow); the response cannot be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,29 +48,82 @@ pub enum BodyError {
     TooSlow,
 }
 
+/// Bytes read at a time while a body streams.
+const STREAM_READ: usize = 64 * 1024;
+
 /// One request with its response.
 #[derive(Debug)]
 pub struct Exchange {
+    channel: Box<Channel>,
+    shared: Arc<Shared>,
     facts: RequestFacts,
+    date: [u8; 29],
+    expect_continue: bool,
+    began: bool,
+    broken: bool,
+    persistent: bool,
+    status: u16,
+    body_bytes: u64,
+    flusher: Option<Arc<Flusher>>,
+    decoded: Vec<u8>,
+}
+
+/// What is left when the application is done with an exchange.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) channel: Box<Channel>,
+    pub(crate) broken: bool,
+    pub(crate) persistent: bool,
+    pub(crate) status: u16,
+    pub(crate) body_bytes: u64,
 }
 
 impl Exchange {
+    pub(crate) fn new(
+        channel: Box<Channel>,
+        shared: Arc<Shared>,
+        facts: RequestFacts,
+        date: [u8; 29],
+        expect_continue: bool,
+    ) -> Self {
+        Self {
+            channel,
+            shared,
+            facts,
+            date,
+            expect_continue,
+            began: false,
+            broken: false,
+            persistent: false,
+            status: 0,
+            body_bytes: 0,
+            flusher: None,
+            decoded: Vec::new(),
+        }
+    }
+
     /// What the response must know of its request.
     #[must_use]
     pub fn facts(&self) -> RequestFacts {
         self.facts
     }
 
-    /// The Date field's value now, cached by the second.
+    /// The Date field's value when the request began.
     #[must_use]
-    pub fn date(&self) -> [u8; 29] {
-        oxicorn_http::date::imf_fixdate(0)
+    pub fn date(&self) -> &[u8] {
+        &self.date
     }
 
     /// The value of the Server field, if one is sent.
     #[must_use]
     pub fn server_header(&self) -> Option<&[u8]> {
-        None
+        self.shared.config.server_header.as_deref().map(str::as_bytes)
+    }
+
+    /// Whether files may be sent by the kernel (the `sendfile` setting).
+    #[must_use]
+    pub fn sendfile(&self) -> bool {
+        self.shared.config.sendfile
     }
 
     /// Sends bytes that are framed already.
@@ -67,8 +132,16 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
-        let _ = bytes;
-        Err(Gone)
+        if self.flusher.is_none() && !self.broken {
+            self.began = true;
+            match self.channel.stream.write(bytes) {
+                Moved::Bytes(count) if count == bytes.len() => return Ok(Sent::Taken),
+                Moved::Bytes(count) => return self.keep(&[bytes.get(count..).unwrap_or(&[])]),
+                Moved::NotNow => {}
+                Moved::Broken => self.broken = true,
+            }
+        }
+        self.keep(&[bytes])
     }
 
     /// Sends several pieces in order with one call, without joining them first.
@@ -77,19 +150,63 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_parts(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
-        let _ = parts;
-        Err(Gone)
+        let mut skip = 0;
+        if self.flusher.is_none() && !self.broken {
+            self.began = true;
+            let mut slices = [IoSlice::new(&[]); 4];
+            if parts.len() > slices.len() {
+                return self.send(&parts.concat());
+            }
+            for (slice, part) in slices.iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+            }
+            match self.channel.stream.write_parts(slices.get(..parts.len()).unwrap_or(&[])) {
+                Moved::Bytes(count) => skip = count,
+                Moved::NotNow => {}
+                Moved::Broken => self.broken = true,
+            }
+        }
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        if skip == total && !self.broken && self.flusher.is_none() {
+            return Ok(Sent::Taken);
+        }
+        let mut left = [&[][..]; 4];
+        for (slot, part) in left.iter_mut().zip(parts) {
+            let cut = skip.min(part.len());
+            skip -= cut;
+            *slot = part.get(cut..).unwrap_or(&[]);
+        }
+        if parts.len() > left.len() {
+            return self.keep(&[&parts.concat()]);
+        }
+        self.keep(&left)
     }
 
-    /// Sends `length` bytes of a file from `offset` by the kernel; the file is kept open (a duplicate of its
-    /// descriptor) until they are out, and its own position is not moved.
+    /// Sends `length` bytes of a file from `offset` by the kernel.
+    ///
+    /// The file is kept open until they are out; its own position is not moved.
     ///
     /// # Errors
     ///
     /// [`Gone`] when the client is.
     pub fn send_file(&mut self, file: File, offset: u64, length: u64) -> Result<Sent, Gone> {
-        let _ = (file, offset, length);
-        Err(Gone)
+        if self.broken {
+            return Err(Gone);
+        }
+        self.began = true;
+        let now = self.shared.clock.now();
+        let flusher = self.flusher(now);
+        let mut state = flusher.lock();
+        state.outbox.push_file(file, offset, length);
+        state.flush(&flusher.stream, now);
+        // The budget of one flush is meant for a polling thread; this thread has nothing to poll.
+        while !state.broken && !state.outbox.is_empty() && state.progress == now {
+            state.progress = now.wrapping_sub(1);
+            state.flush(&flusher.stream, now);
+        }
+        state.progress = now;
+        drop(state);
+        self.settle(&flusher)
     }
 
     /// Blocks until there is room again after [`Sent::Full`]. Release the interpreter before.
@@ -98,7 +215,73 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is, or took nothing for the time limit.
     pub fn wait_room(&mut self) -> Result<(), Gone> {
-        Err(Gone)
+        let Some(flusher) = self.flusher.clone() else { return Ok(()) };
+        let patience = millis(self.shared.config.send_timeout);
+        loop {
+            let now = self.shared.clock.now();
+            let mut state = flusher.lock();
+            state.flush(&flusher.stream, now);
+            let over = now.saturating_sub(state.progress) > patience;
+            if state.broken || over {
+                self.broken = true;
+                return Err(Gone);
+            }
+            if state.outbox.queued() <= self.shared.output.total / 2 {
+                return Ok(());
+            }
+            drop(state);
+            let _ = wait_one(flusher.stream.as_fd(), Interest::Write, Duration::from_millis(500));
+        }
+    }
+
+    /// The write side that is shared with whoever polls.
+    fn flusher(&mut self, now: u64) -> Arc<Flusher> {
+        let stream = &self.channel.stream;
+        let make = || Arc::new(Flusher::new(Arc::clone(stream), now));
+        Arc::clone(self.flusher.get_or_insert_with(make))
+    }
+
+    /// Keeps bytes for the client and has the socket watched for room.
+    fn keep(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
+        if self.broken {
+            return Err(Gone);
+        }
+        let now = self.shared.clock.now();
+        let flusher = self.flusher(now);
+        let shared = Arc::clone(&self.shared);
+        let output = &shared.output;
+        let mut state = flusher.lock();
+        if !state.outbox.is_empty() {
+            state.flush(&flusher.stream, now);
+        }
+        for part in parts {
+            if let Err(error) = state.outbox.push(part, output.memory, &output.directory) {
+                log::error!(target: "oxicorn.error", "cannot keep a response for a slow client in `{}`: {error} (tmp_upload_dir)", output.directory.display());
+                state.broken = true;
+            }
+        }
+        if !state.broken {
+            state.flush(&flusher.stream, now);
+        }
+        drop(state);
+        self.settle(&flusher)
+    }
+
+    /// Looks at the outcome of a flush, and has the socket watched if something is left.
+    fn settle(&mut self, flusher: &Arc<Flusher>) -> Result<Sent, Gone> {
+        let mut state = flusher.lock();
+        if state.broken {
+            self.broken = true;
+            return Err(Gone);
+        }
+        let full = state.outbox.queued() > self.shared.output.total;
+        let watch = !state.outbox.is_empty() && !state.watching;
+        state.watching |= watch;
+        drop(state);
+        if watch {
+            self.shared.watch_flusher(&mut self.channel, flusher);
+        }
+        Ok(if full { Sent::Full } else { Sent::Taken })
     }
 
     /// Appends up to `max` body bytes to `into` and says how many; 0 at the end of the body.
@@ -110,20 +293,66 @@ impl Exchange {
     ///
     /// See [`BodyError`]; the body is never presented as complete then.
     pub fn read_body(&mut self, into: &mut Vec<u8>, max: usize) -> Result<usize, BodyError> {
-        let _ = (into, max);
-        Ok(0)
+        let mut head = Head::default();
+        loop {
+            if !self.decoded.is_empty() {
+                let count = max.min(self.decoded.len());
+                into.extend(self.decoded.drain(..count));
+                return Ok(count);
+            }
+            let channel = &mut *self.channel;
+            let rules = &self.shared.config.rules;
+            let received = channel.machine.receive(&channel.carry, &mut head, rules);
+            let received = received.map_err(body_error)?;
+            let used = received.used;
+            match received.event {
+                Event::Body(bytes) => self.decoded.extend_from_slice(bytes),
+                Event::End => return Ok(0),
+                Event::NeedMore | Event::Head if channel.machine.is_complete() => return Ok(0),
+                Event::NeedMore | Event::Head => {
+                    channel.carry.drain(..used);
+                    self.receive_more()?;
+                    continue;
+                }
+            }
+            channel.carry.drain(..used);
+        }
+    }
+
+    /// Waits for bytes from the client and adds them to what was read ahead.
+    fn receive_more(&mut self) -> Result<(), BodyError> {
+        if self.expect_continue && !self.began {
+            self.expect_continue = false;
+            // Twenty-five bytes into an empty socket buffer; a client that is gone shows below.
+            let _ = self.channel.stream.write(CONTINUE);
+        }
+        let channel = &mut *self.channel;
+        let start = channel.carry.len();
+        let patience = self.shared.config.send_timeout;
+        let began = self.shared.clock.now();
+        loop {
+            channel.carry.resize(start + STREAM_READ, 0);
+            let moved = channel.stream.read(channel.carry.get_mut(start..).unwrap_or_default());
+            let count = if let Moved::Bytes(count) = moved { count } else { 0 };
+            channel.carry.truncate(start + count);
+            match moved {
+                Moved::Bytes(0) | Moved::Broken => {
+                    self.broken = true;
+                    return Err(BodyError::Disconnected);
+                }
+                Moved::Bytes(_) => return Ok(()),
+                Moved::NotNow => {}
+            }
+            if self.shared.clock.now().saturating_sub(began) > millis(patience) {
+                return Err(BodyError::TooSlow);
+            }
+            let _ = wait_one(channel.stream.as_fd(), Interest::Read, Duration::from_millis(500));
+        }
     }
 
     /// Notes the response's status for the access log and the counters.
     pub fn set_status(&mut self, status: u16) {
-        let _ = status;
-    }
-
-    /// The names of request environ keys, and of response fields, that the access log wants:
-    /// see [`keep`](Self::keep).
-    #[must_use]
-    pub fn wants_response_fields(&self) -> bool {
-        false
+        self.status = status;
     }
 
     /// Ends the response: `body_bytes` of body went out, and the connection stays if `persistent`.
@@ -131,6 +360,37 @@ impl Exchange {
     /// Not calling it (or `persistent == false`) closes the connection; an incomplete response
     /// must always be closed so that the client sees the cut.
     pub fn finish(&mut self, body_bytes: u64, persistent: bool) {
-        let _ = (body_bytes, persistent);
+        self.body_bytes = body_bytes;
+        self.persistent = persistent;
+    }
+
+    /// Gives the connection back, with what its client has still to take.
+    pub(crate) fn end(self) -> Ended {
+        let mut channel = self.channel;
+        let mut broken = self.broken;
+        if let Some(flusher) = self.flusher {
+            let mut state = flusher.lock();
+            broken |= state.broken;
+            let outbox: Outbox = std::mem::take(&mut state.outbox);
+            if !outbox.is_empty() {
+                channel.outbox = Some(Box::new(outbox));
+            }
+        }
+        Ended {
+            channel,
+            broken,
+            persistent: self.persistent,
+            status: self.status,
+            body_bytes: self.body_bytes,
+        }
+    }
+}
+
+/// A refused body as the application's read sees it.
+fn body_error(reject: Reject) -> BodyError {
+    match reject {
+        Reject::BodyTooLarge => BodyError::TooLarge,
+        Reject::BadRequest(what) => BodyError::Malformed(what),
+        _ => BodyError::Malformed("bad trailers"),
     }
 }

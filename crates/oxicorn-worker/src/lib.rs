@@ -9,9 +9,21 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod body;
+mod channel;
+mod clock;
 mod config;
 mod exchange;
+mod flusher;
+mod outbox;
+mod poller;
+mod reactor;
+mod serve;
+mod timers;
+mod token;
+mod worker;
 
 pub use application::{Application, Body, Link, Request};
 pub use config::Config;
 pub use exchange::{BodyError, Exchange, Gone, Sent};
+pub use worker::{Control, Signal, Worker};

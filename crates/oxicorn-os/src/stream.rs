@@ -1,0 +1,142 @@
+//! A client's socket, TCP or Unix, never blocking.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{self, Errno};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send,
+    sendmsg, shutdown,
+};
+
+/// What became of an attempt to move bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// This many bytes; when reading, 0 is the peer's end.
+    Bytes(usize),
+    /// Nothing now: wait until the descriptor is ready.
+    NotNow,
+    /// The connection is broken.
+    Broken,
+}
+
+impl From<io::Result<usize>> for Moved {
+    fn from(result: io::Result<usize>) -> Self {
+        match result {
+            Ok(count) => Self::Bytes(count),
+            Err(Errno::AGAIN | Errno::INTR) => Self::NotNow,
+            Err(_) => Self::Broken,
+        }
+    }
+}
+
+/// A connected, non-blocking stream socket.
+#[derive(Debug)]
+pub struct Stream(OwnedFd);
+
+impl Stream {
+    /// Takes a connected socket, which must not block.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// Reads what there is into `buffer`.
+    #[inline]
+    pub fn read(&self, buffer: &mut [u8]) -> Moved {
+        recv(&self.0, buffer, RecvFlags::empty()).map(|(count, _)| count).into()
+    }
+
+    /// Writes as much as the socket takes.
+    #[inline]
+    pub fn write(&self, bytes: &[u8]) -> Moved {
+        send(&self.0, bytes, SendFlags::NOSIGNAL).into()
+    }
+
+    /// Writes several pieces with one call, as much as the socket takes.
+    pub fn write_parts(&self, parts: &[IoSlice<'_>]) -> Moved {
+        sendmsg(&self.0, parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL).into()
+    }
+
+    /// Lets the kernel send up to `count` bytes of a file from `offset`.
+    ///
+    /// `Bytes(0)` means that the file ended early.
+    pub fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> Moved {
+        let mut at = offset;
+        match rustix::fs::sendfile(&self.0, file, Some(&mut at), count) {
+            // Not every file system can: copy a piece instead.
+            Err(Errno::INVAL | Errno::NOSYS) => self.copy_file(file, offset, count),
+            result => result.into(),
+        }
+    }
+
+    /// Reads a piece of a file and writes it.
+    fn copy_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> Moved {
+        let mut piece = [0; 16 * 1024];
+        let wanted = count.min(piece.len());
+        let Some(part) = piece.get_mut(..wanted) else { return Moved::Broken };
+        match io::pread(file, &mut *part, offset) {
+            Ok(read) => part.get(..read).map_or(Moved::Broken, |bytes| self.write(bytes)),
+            Err(_) => Moved::Broken,
+        }
+    }
+
+    /// Tells the peer that no more bytes will come, and goes on reading.
+    pub fn finish_writing(&self) {
+        // A peer that is gone already needs no telling.
+        let _ = shutdown(&self.0, Shutdown::Write);
+    }
+
+    /// Takes the descriptor out.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Why there is no connection to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoConnection {
+    /// None is waiting (or another process took it).
+    NotNow,
+    /// The process or the system is out of descriptors or memory: pause.
+    OutOfResources,
+    /// The listener itself is unusable.
+    Broken,
+}
+
+/// Accepts one connection from a non-blocking listener; the address is `None` for a Unix socket.
+///
+/// # Errors
+///
+/// See [`NoConnection`].
+pub fn accept(listener: BorrowedFd<'_>) -> Result<(Stream, Option<SocketAddr>), NoConnection> {
+    let (fd, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+        .map_err(|errno| match errno {
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => {
+                NoConnection::OutOfResources
+            }
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK => NoConnection::Broken,
+            // The rest concerns one connection that failed before it was accepted (accept(2)).
+            _ => NoConnection::NotNow,
+        })?;
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    Ok((Stream(fd), address))
+}
+
+/// Reads the bytes that are waiting in a non-blocking pipe; `None` at its end.
+#[must_use]
+pub fn read_pipe(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Option<usize> {
+    match io::read(fd, buffer) {
+        Ok(0) => None,
+        Ok(count) => Some(count),
+        Err(_) => Some(0),
+    }
+}

@@ -1,0 +1,276 @@
+//! One client's socket with its protocol machine and buffers: moves bytes, decides nothing.
+//!
+//! A channel is touched by one thread at a time: it sits in the reactor's slab, or it is moved out
+//! to the thread that reads from it or runs its request. Idle, it holds no buffer.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use oxicorn_http::h1::encode::CONTINUE;
+use oxicorn_http::{Connection, Event, Framing, Head, Reject};
+use oxicorn_os::epoll::Interest;
+use oxicorn_os::stream::{Moved, Stream};
+use slotmap::DefaultKey as Key;
+
+use crate::body::BodyStore;
+use crate::outbox::Outbox;
+use crate::{Config, Link};
+
+/// No deadline, or no timer entry.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What a channel that nobody works on is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a request head.
+    Head,
+    /// The rest of a request body.
+    Body,
+    /// Room to write the rest of a response.
+    Flushing(Then),
+    /// The end of the peer's bytes, after the last response.
+    Lingering,
+}
+
+/// What follows when a response is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next request.
+    Keep,
+    /// The end, at once.
+    Close,
+    /// The end, after the peer had time to read the response (RFC 9112, section 9.6).
+    Linger,
+}
+
+/// A head that waits for its body or for an application thread, with bytes of its own.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) head: Head,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) body: BodyStore,
+    /// The request goes to the application before its body is complete.
+    pub(crate) streaming: bool,
+}
+
+/// Where the body of a complete request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Complete {
+    /// There is none.
+    Empty,
+    /// In the offered bytes.
+    Inline(Range<usize>),
+    /// In [`Pending`].
+    Stored,
+    /// Still with the client.
+    Streaming,
+}
+
+/// What an intake came to.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// Offered bytes that are done with.
+    pub(crate) used: usize,
+    /// The request, if it is ready for the application.
+    pub(crate) complete: Option<Complete>,
+}
+
+/// Why an intake failed.
+#[derive(Debug)]
+pub(crate) enum IntakeError {
+    /// The client's fault.
+    Reject(Reject),
+    /// The body could not be stored.
+    Spool(io::Error),
+}
+
+impl From<Reject> for IntakeError {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) key: Key,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) machine: Connection,
+    /// Bytes read and not yet used.
+    pub(crate) carry: Vec<u8>,
+    pub(crate) pending: Option<Box<Pending>>,
+    pub(crate) outbox: Option<Box<Outbox>>,
+    pub(crate) stage: Stage,
+    /// When the stage must be over, in milliseconds of the worker's clock.
+    pub(crate) deadline: u64,
+    /// The timer entry that counts.
+    pub(crate) armed: u64,
+    /// What the reactor watches the socket for.
+    pub(crate) watched: Option<Interest>,
+    /// Requests begun.
+    pub(crate) requests: u32,
+    /// When the stage began.
+    pub(crate) since: u64,
+    pub(crate) link: Link,
+}
+
+impl Channel {
+    pub(crate) fn new(key: Key, stream: Arc<Stream>, link: Link, now: u64, deadline: u64) -> Self {
+        Self {
+            key,
+            stream,
+            machine: Connection::new(),
+            carry: Vec::new(),
+            pending: None,
+            outbox: None,
+            stage: Stage::Idle,
+            deadline,
+            armed: NEVER,
+            watched: None,
+            requests: 0,
+            since: now,
+            link,
+        }
+    }
+
+    /// Enters a stage.
+    pub(crate) fn enter(&mut self, stage: Stage, now: u64, deadline: u64) {
+        self.stage = stage;
+        self.since = now;
+        self.deadline = deadline;
+    }
+
+    /// Offers bytes to the machine until a request is ready or more are needed.
+    ///
+    /// `head` is filled when a head is complete; when the body is not, the head moves into
+    /// [`pending`](Self::pending) and is found there from then on.
+    pub(crate) fn intake(
+        &mut self,
+        input: &[u8],
+        head: &mut Head,
+        config: &Config,
+        directory: &Path,
+    ) -> Result<Intake, IntakeError> {
+        let rules = &config.rules;
+        let mut used = 0;
+        if self.pending.is_none() {
+            let received = self.machine.receive(input, head, rules)?;
+            used = received.used;
+            if received.event != Event::Head {
+                return Ok(Intake { used, complete: None });
+            }
+            if head.framing == Framing::None {
+                let received = self.machine.receive(input.get(used..).unwrap_or(&[]), head, rules)?;
+                used += received.used;
+                return Ok(Intake { used, complete: Some(Complete::Empty) });
+            }
+            if !config.request_buffering {
+                return Ok(Intake { used, complete: Some(Complete::Streaming) });
+            }
+            if let Framing::Length(length) = head.framing
+                && let Some(intake) = self.whole_body(input, used, length, head, config)?
+            {
+                return Ok(intake);
+            }
+            self.keep_head(input, head, false);
+            if head.expect_continue && used == input.len() {
+                // Twenty-five bytes into an empty socket buffer; a client that is gone shows later.
+                let _ = self.stream.write(CONTINUE);
+            }
+        }
+        let Some(mut pending) = self.pending.take() else {
+            return Ok(Intake { used, complete: None });
+        };
+        let result = self.body(input, used, head, &mut pending, config, directory);
+        self.pending = Some(pending);
+        result
+    }
+
+    /// Keeps a head whose body is still to come.
+    pub(crate) fn keep_head(&mut self, input: &[u8], head: &Head, streaming: bool) {
+        let bytes = input.get(..head.len).unwrap_or(&[]).to_vec();
+        let body = BodyStore::default();
+        self.pending = Some(Box::new(Pending { head: head.clone(), bytes, body, streaming }));
+    }
+
+    /// The short way for a body of known length that arrived together with its head.
+    fn whole_body(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        length: u64,
+        head: &mut Head,
+        config: &Config,
+    ) -> Result<Option<Intake>, Reject> {
+        let Ok(length) = usize::try_from(length) else { return Ok(None) };
+        let Some(end) = start.checked_add(length).filter(|end| *end <= input.len()) else {
+            return Ok(None);
+        };
+        let mut used = start;
+        loop {
+            let offered = input.get(used..end).unwrap_or(&[]);
+            let received = self.machine.receive(offered, head, &config.rules)?;
+            used += received.used;
+            if received.event == Event::End {
+                return Ok(Some(Intake { used, complete: Some(Complete::Inline(start..end)) }));
+            }
+            if received.event == Event::NeedMore {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Stores what came of a body.
+    fn body(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        head: &mut Head,
+        pending: &mut Pending,
+        config: &Config,
+        directory: &Path,
+    ) -> Result<Intake, IntakeError> {
+        let mut used = start;
+        loop {
+            let offered = input.get(used..).unwrap_or(&[]);
+            let received = self.machine.receive(offered, head, &config.rules)?;
+            used += received.used;
+            match received.event {
+                Event::Body(bytes) => pending
+                    .body
+                    .append(bytes, config.body_memory, directory)
+                    .map_err(IntakeError::Spool)?,
+                Event::End => return Ok(Intake { used, complete: Some(Complete::Stored) }),
+                Event::NeedMore | Event::Head => return Ok(Intake { used, complete: None }),
+            }
+        }
+    }
+
+    /// When the body must be complete at the least rate, given what came so far.
+    pub(crate) fn body_deadline(&self, config: &Config) -> u64 {
+        let received = self.pending.as_ref().map_or(0, |pending| pending.body.len());
+        let earned = received.saturating_mul(1000) / config.body_rate.max(1);
+        self.since.saturating_add(millis(config.body_grace)).saturating_add(earned)
+    }
+
+    /// Reads and forgets what a lingering peer still sends; `false` when it is done.
+    pub(crate) fn discard(&self, scratch: &mut [u8]) -> bool {
+        for _ in 0..4 {
+            match self.stream.read(scratch) {
+                Moved::Bytes(0) | Moved::Broken => return false,
+                Moved::Bytes(_) => {}
+                Moved::NotNow => return true,
+            }
+        }
+        true
+    }
+}
+
+/// A duration in the unit of the worker's clock.
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER / 4)
+}

@@ -1,0 +1,53 @@
+//! The worker's clock: milliseconds since it started, and the Date field by the second.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Monotonic milliseconds, with a coarse copy that costs one load.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    coarse: AtomicU64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now(), coarse: AtomicU64::new(0) }
+    }
+
+    /// Reads the clock, and moves the coarse copy forward.
+    pub(crate) fn now(&self) -> u64 {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.coarse.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// The last reading by anyone; the monitor reads each millisecond while there is activity.
+    pub(crate) fn coarse(&self) -> u64 {
+        self.coarse.load(Ordering::Relaxed)
+    }
+}
+
+/// The Date field's value, made once a second.
+#[derive(Debug)]
+pub(crate) struct DateCache {
+    /// When the value is out of date, by the worker's clock.
+    until: u64,
+    value: [u8; 29],
+}
+
+impl DateCache {
+    pub(crate) fn new() -> Self {
+        Self { until: 0, value: oxicorn_http::date::imf_fixdate(0) }
+    }
+
+    /// The value at `now`, a recent reading of the worker's clock.
+    pub(crate) fn at(&mut self, now: u64) -> [u8; 29] {
+        if now >= self.until {
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            self.value = oxicorn_http::date::imf_fixdate(wall.as_secs());
+            self.until = now + 1000 - u64::from(wall.subsec_millis());
+        }
+        self.value
+    }
+}

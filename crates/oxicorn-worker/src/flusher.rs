@@ -1,0 +1,60 @@
+//! The write side of a connection whose application still yields while its client is slow.
+//!
+//! Shared by the thread that runs the application, which appends, and whoever polls, which sends
+//! when the socket has room. The reactor's mutex is never taken while this one is held.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxicorn_os::stream::Stream;
+
+use crate::outbox::{Flushed, Outbox};
+
+/// Output that the socket did not take at once.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    pub(crate) stream: Arc<Stream>,
+    state: Mutex<FlushState>,
+}
+
+/// What the two sides share.
+#[derive(Debug, Default)]
+pub(crate) struct FlushState {
+    pub(crate) outbox: Outbox,
+    /// Whether the reactor watches the socket for room.
+    pub(crate) watching: bool,
+    pub(crate) broken: bool,
+    /// When the client last took a byte.
+    pub(crate) progress: u64,
+}
+
+impl FlushState {
+    /// Sends what the socket takes.
+    pub(crate) fn flush(&mut self, stream: &Stream, now: u64) {
+        match self.outbox.flush(stream) {
+            Flushed::All | Flushed::Some { progress: true } => self.progress = now,
+            Flushed::Some { progress: false } => {}
+            Flushed::Broken => self.broken = true,
+        }
+    }
+}
+
+impl Flusher {
+    pub(crate) fn new(stream: Arc<Stream>, now: u64) -> Self {
+        let state = FlushState { progress: now, ..FlushState::default() };
+        Self { stream, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, FlushState> {
+        // Every update leaves the state usable, so a panic elsewhere does not matter here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where and how much may be kept for a slow client.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputLimits {
+    pub(crate) memory: usize,
+    pub(crate) total: u64,
+    pub(crate) directory: PathBuf,
+}

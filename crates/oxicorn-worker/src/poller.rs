@@ -1,0 +1,283 @@
+//! One round of polling: what the kernel says is ready is looked at, one thing after another.
+//!
+//! Used by the application threads, which run a request where they read it, and by the monitor,
+//! which queues it. Each has its own scratch buffer; a connection holds none while it is idle.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use oxicorn_http::{Head, Reject};
+use oxicorn_os::epoll::{Events, Ready};
+use oxicorn_os::stream::{NoConnection, Stream, accept, read_pipe};
+use slotmap::{Key as _, KeyData};
+
+use crate::channel::{Channel, NEVER, Stage, millis};
+use crate::clock::DateCache;
+use crate::reactor::{FIRST_LISTENER, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
+use crate::token::Holder;
+use crate::{Link, Signal};
+
+/// Size of a polling thread's read buffer.
+const SCRATCH: usize = 64 * 1024;
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 128;
+/// Connections accepted for one event by the only worker; several take one each, to share evenly.
+const ACCEPTS: usize = 16;
+/// Pause in milliseconds after the process ran out of descriptors.
+const SHORTAGE_PAUSE: u64 = 250;
+
+/// What a polling thread owns.
+pub(crate) struct Poller {
+    /// The application thread's number; `None` for the monitor.
+    pub(crate) thread: Option<usize>,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) head: Head,
+    pub(crate) events: Events,
+    pub(crate) date: DateCache,
+    /// Reading of the clock at the start of the round.
+    pub(crate) now: u64,
+    /// Requests go to the queue instead of being run here.
+    pub(crate) queueing: bool,
+    /// The token is no longer this thread's: stop after the connection at hand.
+    pub(crate) lost: bool,
+}
+
+impl Poller {
+    pub(crate) fn new(thread: Option<usize>) -> Self {
+        Self {
+            thread,
+            scratch: vec![0; SCRATCH],
+            head: Head::default(),
+            events: Events::with_capacity(EVENTS),
+            date: DateCache::new(),
+            now: 0,
+            queueing: thread.is_none(),
+            lost: false,
+        }
+    }
+
+    /// The value of the token while this thread may poll.
+    fn holder(&self) -> Holder {
+        self.thread.map_or(Holder::Monitor, Holder::Thread)
+    }
+}
+
+impl Shared {
+    /// Handles what has no event: time limits, and bytes that were read already.
+    pub(crate) fn housekeeping(self: &Arc<Self>, poller: &mut Poller) {
+        let mut core = self.lock();
+        let expired = self.expire(&mut core, poller.now);
+        let again: Vec<_> = core.again.drain(..).collect();
+        drop(core);
+        for channel in expired {
+            let held = self.time_is_over(poller, channel);
+            self.put_back_held(held);
+        }
+        for key in again {
+            let ready = Ready { token: key.data().as_ffi(), writable: false };
+            if poller.lost {
+                self.lock().again.push_back(key);
+            } else {
+                let held = self.guarded(poller, ready, None);
+                self.put_back_held(held);
+            }
+        }
+    }
+
+    /// Handles what the last wait brought.
+    pub(crate) fn handle_events(self: &Arc<Self>, poller: &mut Poller) {
+        let mut held = None;
+        for index in 0..poller.events.len() {
+            let Some(ready) = poller.events.get(index) else { break };
+            match ready.token {
+                WAKE => self.wake.reset(),
+                SIGNALS => self.read_signals(),
+                MASTER => self.read_master(),
+                token if token < u64::from(u32::MAX) => self.accept_some(poller, token),
+                _ => held = self.guarded(poller, ready, held),
+            }
+            if poller.lost {
+                break;
+            }
+        }
+        self.put_back_held(held);
+    }
+
+    /// Handles one connection's event; a panic of ours ends that connection only.
+    fn guarded(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        ready: Ready,
+        held: Option<Box<Channel>>,
+    ) -> Option<Box<Channel>> {
+        let work = AssertUnwindSafe(|| self.connection(poller, ready, held));
+        if let Ok(held) = catch_unwind(work) {
+            return held;
+        }
+        log::error!(
+            target: "oxicorn.critical",
+            "a connection was dropped because of a bug in the server; please report it"
+        );
+        self.lock().slots.remove(KeyData::from_ffi(ready.token).into());
+        None
+    }
+
+    /// Puts back the connection before, moves out this one, and works on it.
+    fn connection(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        ready: Ready,
+        held: Option<Box<Channel>>,
+    ) -> Option<Box<Channel>> {
+        let mut core = self.lock();
+        let closing = held.and_then(|held| self.put_back(&mut core, held));
+        poller.lost = core.token.holder() != poller.holder();
+        poller.queueing = poller.thread.is_none() || core.token.is_eager();
+        let taken = self.take(&mut core, ready.token, ready.writable);
+        drop(core);
+        if let Some(closing) = closing {
+            self.close(closing);
+        }
+        match taken {
+            Taken::Channel(channel) => self.work(poller, channel),
+            Taken::Flush(flusher) => {
+                flusher.lock().flush(&flusher.stream, poller.now);
+                None
+            }
+            Taken::Nothing => None,
+        }
+    }
+
+    /// Puts back a connection, or closes it if it must not go on.
+    pub(crate) fn put_back_held(&self, held: Option<Box<Channel>>) {
+        let Some(held) = held else { return };
+        let closing = self.put_back(&mut self.lock(), held);
+        if let Some(closing) = closing {
+            self.close(closing);
+        }
+    }
+
+    /// Ends a stage that took too long.
+    fn time_is_over(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        channel: Box<Channel>,
+    ) -> Option<Box<Channel>> {
+        match channel.stage {
+            Stage::Head | Stage::Body => self.refuse(poller, channel, Reject::Timeout),
+            Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
+                self.close(channel);
+                None
+            }
+        }
+    }
+
+    /// Accepts waiting connections, and looks at each at once: its request is often there already.
+    fn accept_some(self: &Arc<Self>, poller: &mut Poller, token: u64) {
+        let index = usize::try_from(token.saturating_sub(FIRST_LISTENER)).unwrap_or(usize::MAX);
+        let Some(listener) = self.listeners.get(index) else { return };
+        let accepts = if self.config.has_siblings { 1 } else { ACCEPTS };
+        for _ in 0..accepts {
+            if poller.lost || !self.make_room() {
+                return;
+            }
+            match accept(listener.as_fd()) {
+                Ok((stream, address)) => self.welcome(poller, stream, address, index),
+                Err(NoConnection::NotNow) => return,
+                Err(NoConnection::OutOfResources) => {
+                    log::warn!(target: "oxicorn.error", "out of file descriptors: accepting pauses");
+                    let resume = poller.now + SHORTAGE_PAUSE;
+                    self.pause_accepting(&mut self.lock(), resume);
+                    return;
+                }
+                Err(NoConnection::Broken) => {
+                    log::error!(target: "oxicorn.error", "a listener is broken and no longer used");
+                    // An error would mean that it is not watched, which is what is wanted.
+                    let _ = self.epoll.delete(listener.as_fd());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sees to it that one more connection fits; `false` when accepting has to pause.
+    fn make_room(&self) -> bool {
+        let mut core = self.lock();
+        if core.phase != Phase::Serving {
+            return false;
+        }
+        if core.slots.len() < self.config.connections {
+            return true;
+        }
+        let Some(oldest) = self.take_oldest_idle(&mut core) else {
+            // Goes on when a connection closes.
+            self.pause_accepting(&mut core, NEVER);
+            return false;
+        };
+        drop(core);
+        self.close(oldest);
+        true
+    }
+
+    /// Takes a new connection in.
+    fn welcome(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        stream: Stream,
+        address: Option<SocketAddr>,
+        listener: usize,
+    ) {
+        let stream = Arc::new(stream);
+        let link = Link {
+            remote_addr: address.map_or_else(String::new, |address| plain(address.ip())),
+            remote_port: address.map(|address| address.port()),
+            listener,
+            is_https: false,
+        };
+        let mut core = self.lock();
+        let key = self.admit(&mut core, &stream);
+        poller.lost = core.token.holder() != poller.holder();
+        poller.queueing = poller.thread.is_none() || core.token.is_eager();
+        drop(core);
+        let deadline = poller.now + millis(self.config.head_timeout);
+        let channel = Box::new(Channel::new(key, stream, link, poller.now, deadline));
+        let work = AssertUnwindSafe(|| self.work(poller, channel));
+        let held = catch_unwind(work).unwrap_or_else(|_| {
+            self.lock().slots.remove(key);
+            None
+        });
+        self.put_back_held(held);
+    }
+
+    /// Acts upon the signals that arrived.
+    fn read_signals(&self) {
+        let Some(signals) = &self.control.signals else { return };
+        let mut bytes = [0; 64];
+        let count = read_pipe(signals.as_fd(), &mut bytes).unwrap_or(0);
+        for byte in bytes.get(..count).unwrap_or(&[]) {
+            match (self.control.on_signal)(*byte) {
+                Signal::Drain => self.drain(),
+                Signal::Stop => self.stop(),
+                Signal::Handled => {}
+            }
+        }
+    }
+
+    /// Drains when the master is gone.
+    fn read_master(&self) {
+        let Some(master) = &self.control.master else { return };
+        if read_pipe(master.as_fd(), &mut [0; 16]).is_none() {
+            log::warn!(target: "oxicorn.error", "the master is gone: finishing what is open");
+            // An error would mean that it is not watched, which is what is wanted.
+            let _ = self.epoll.delete(master.as_fd());
+            self.drain();
+        }
+    }
+}
+
+/// An address as text; an IPv4 client of an IPv6 listener is written as IPv4.
+fn plain(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}

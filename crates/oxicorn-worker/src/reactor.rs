@@ -1,0 +1,489 @@
+//! What the threads of a worker share: the slab of connections, the queue, the token, the timers.
+//!
+//! One mutex over [`Core`]; taken once or twice per request, never across application code or a
+//! blocking call. Lock order: the interpreter, then this mutex, then a flusher's.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use oxicorn_os::epoll::{Epoll, Interest};
+use oxicorn_os::stream::Stream;
+use oxicorn_os::waker::Waker;
+use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
+
+use crate::channel::{Channel, NEVER, Stage, millis};
+use crate::clock::Clock;
+use crate::flusher::{Flusher, OutputLimits};
+use crate::timers::Timers;
+use crate::token::Token;
+use crate::worker::Control;
+use crate::{Application, Config};
+
+/// Registered numbers below this are not connections (slab keys are above 2^32).
+pub(crate) const FIRST_LISTENER: u64 = 16;
+/// Ends a poll so that its thread looks around.
+pub(crate) const WAKE: u64 = 0;
+/// The pipe on which signals arrive.
+pub(crate) const SIGNALS: u64 = 1;
+/// The pipe whose end tells that the master is gone.
+pub(crate) const MASTER: u64 = 2;
+
+/// Longest poll, so that the heartbeat goes on.
+const HEARTBEAT: u64 = 1000;
+/// Idle connections younger than this may still send a request when a drain begins.
+const DRAIN_GRACE: u64 = 1000;
+
+/// Where the worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// Accepting nothing, finishing what is open, until this time.
+    Draining(u64),
+    Stopped,
+}
+
+/// A connection's place in the slab.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    stream: Arc<Stream>,
+    /// The channel, unless it is moved out to a thread.
+    home: Option<Box<Channel>>,
+    /// An event came while it was out, so the socket is not watched any more.
+    unwatched: bool,
+    /// Its timer entry came up while it was out.
+    timer_fired: bool,
+    /// Output that is flushed while it is out.
+    flusher: Option<Arc<Flusher>>,
+}
+
+/// What an event for a connection leads to.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// The channel is the caller's until it puts it back.
+    Channel(Box<Channel>),
+    /// The channel is out; its output may be flushed.
+    Flush(Arc<Flusher>),
+    /// Nothing: an old event, or one that its owner will notice.
+    Nothing,
+}
+
+/// Everything under the mutex.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) slots: SlotMap<Key, Slot>,
+    pub(crate) token: Token,
+    /// Complete requests that wait for an application thread.
+    pub(crate) ready: VecDeque<Box<Channel>>,
+    /// Connections with bytes already read, or to be looked at without an event.
+    pub(crate) again: VecDeque<Key>,
+    pub(crate) timers: Timers,
+    pub(crate) phase: Phase,
+    /// Whether the listeners are watched.
+    pub(crate) accepting: bool,
+    /// When to watch the listeners again after a shortage.
+    pub(crate) resume_at: u64,
+}
+
+impl Core {
+    /// Whether something has to be done that no event will tell of.
+    pub(crate) fn has_housekeeping(&self, now: u64) -> bool {
+        let resume = self.resume_at != 0 && self.resume_at <= now;
+        let draining = matches!(self.phase, Phase::Draining(until) if until <= now);
+        let timer = self.timers.next().is_some_and(|at| at <= now);
+        timer || resume || draining || !self.again.is_empty()
+    }
+}
+
+/// What the threads of a worker share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) output: OutputLimits,
+    pub(crate) app: Arc<dyn Application>,
+    pub(crate) control: Control,
+    pub(crate) listeners: Vec<OwnedFd>,
+    pub(crate) epoll: Epoll,
+    pub(crate) core: Mutex<Core>,
+    pub(crate) followers: Condvar,
+    /// Ends a poll of the reactor.
+    pub(crate) wake: Waker,
+    /// Ends a poll of the monitor; not in the reactor, where another poller could swallow it.
+    pub(crate) kick: Waker,
+    pub(crate) clock: Clock,
+    /// One number per application thread, odd while it is inside the application.
+    pub(crate) sequences: Vec<AtomicU32>,
+    /// Whether the holder of the token is in a poll that waits.
+    pub(crate) waiting: AtomicBool,
+    pub(crate) parked: AtomicBool,
+    pub(crate) monitor: OnceLock<Thread>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) requests: AtomicU64,
+    /// When the next heartbeat is due.
+    pub(crate) next_beat: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        listeners: Vec<OwnedFd>,
+        app: Arc<dyn Application>,
+        control: Control,
+    ) -> std::io::Result<Self> {
+        let directory = config.tmp_upload_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let output = OutputLimits {
+            memory: config.response_memory,
+            total: config.response_buffer_limit,
+            directory,
+        };
+        let core = Core {
+            slots: SlotMap::new(),
+            token: Token::default(),
+            ready: VecDeque::new(),
+            again: VecDeque::new(),
+            timers: Timers::default(),
+            phase: Phase::Serving,
+            accepting: false,
+            resume_at: 0,
+        };
+        let shared = Self {
+            sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
+            config,
+            output,
+            app,
+            control,
+            listeners,
+            epoll: Epoll::new()?,
+            core: Mutex::new(core),
+            followers: Condvar::new(),
+            wake: Waker::new()?,
+            kick: Waker::new()?,
+            clock: Clock::new(),
+            waiting: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
+            monitor: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            next_beat: AtomicU64::new(0),
+        };
+        shared.epoll.add(shared.wake.as_fd(), WAKE, Interest::Read)?;
+        if let Some(signals) = &shared.control.signals {
+            shared.epoll.add(signals.as_fd(), SIGNALS, Interest::Read)?;
+        }
+        if let Some(master) = &shared.control.master {
+            shared.epoll.add(master.as_fd(), MASTER, Interest::Read)?;
+        }
+        shared.accept_connections(&mut shared.lock());
+        Ok(shared)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        // Every update leaves the core usable, so a panic elsewhere does not matter here.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the listeners.
+    pub(crate) fn accept_connections(&self, core: &mut Core) {
+        if core.accepting || core.phase != Phase::Serving {
+            return;
+        }
+        core.accepting = true;
+        for (index, listener) in (FIRST_LISTENER..).zip(&self.listeners) {
+            if let Err(error) = self.epoll.add(listener.as_fd(), index, Interest::Accept) {
+                log::error!(target: "oxicorn.error", "cannot watch a listener: {error}");
+            }
+        }
+    }
+
+    /// Stops watching the listeners; what is queued there is left to the others.
+    pub(crate) fn pause_accepting(&self, core: &mut Core, resume_at: u64) {
+        core.resume_at = resume_at;
+        if !core.accepting {
+            return;
+        }
+        core.accepting = false;
+        for listener in &self.listeners {
+            // Fails only for a listener that could not be watched either.
+            let _ = self.epoll.delete(listener.as_fd());
+        }
+    }
+
+    /// While every application thread is busy, idle siblings are the better ones to accept.
+    pub(crate) fn leave_new_connections_to_siblings(&self, core: &mut Core) {
+        if self.config.has_siblings && core.accepting {
+            self.pause_accepting(core, 0);
+        }
+    }
+
+    /// Makes room in the slab for an accepted connection; its channel starts out with the caller.
+    pub(crate) fn admit(&self, core: &mut Core, stream: &Arc<Stream>) -> Key {
+        core.slots.insert(Slot {
+            stream: Arc::clone(stream),
+            home: None,
+            unwatched: false,
+            timer_fired: false,
+            flusher: None,
+        })
+    }
+
+    /// Moves a channel out for an event.
+    pub(crate) fn take(&self, core: &mut Core, token: u64, writable: bool) -> Taken {
+        let Some(slot) = core.slots.get_mut(KeyData::from_ffi(token).into()) else {
+            return Taken::Nothing;
+        };
+        if let Some(channel) = slot.home.take() {
+            return Taken::Channel(channel);
+        }
+        if let Some(flusher) = &slot.flusher
+            && writable
+        {
+            let mut state = flusher.lock();
+            if !state.outbox.is_empty() && !state.broken {
+                drop(state);
+                return Taken::Flush(Arc::clone(flusher));
+            }
+            state.watching = false;
+        }
+        if !slot.unwatched {
+            slot.unwatched = true;
+            // An error would mean that it is not watched, which is what is wanted.
+            let _ = self.epoll.delete(slot.stream.as_fd());
+        }
+        Taken::Nothing
+    }
+
+    /// Has the socket of a channel that is out watched for room to write.
+    pub(crate) fn watch_flusher(&self, channel: &mut Channel, flusher: &Arc<Flusher>) {
+        let mut core = self.lock();
+        let Some(slot) = core.slots.get_mut(channel.key) else { return };
+        slot.flusher = Some(Arc::clone(flusher));
+        if std::mem::take(&mut slot.unwatched) {
+            channel.watched = None;
+        }
+        self.watch(channel, Interest::Write);
+        let at = self.clock.coarse() + millis(self.config.send_timeout);
+        let key = channel.key;
+        core.timers.push(at, key);
+    }
+
+    /// Has a channel's socket watched for this and nothing else.
+    fn watch(&self, channel: &mut Channel, interest: Interest) {
+        let fd = channel.stream.as_fd();
+        let token = channel.key.data().as_ffi();
+        let result = match channel.watched {
+            Some(watched) if watched == interest => return,
+            Some(_) => self.epoll.modify(fd, token, interest),
+            None => self.epoll.add(fd, token, interest),
+        };
+        channel.watched = Some(interest);
+        if let Err(error) = result {
+            log::error!(target: "oxicorn.error", "cannot watch a connection: {error}");
+            // The time limit of its stage ends it.
+            channel.watched = None;
+        }
+    }
+
+    /// Puts a channel back into the slab, watched and timed for its stage.
+    ///
+    /// Returns it when it has to be closed instead.
+    #[must_use]
+    pub(crate) fn put_back(&self, core: &mut Core, mut channel: Box<Channel>) -> Option<Box<Channel>> {
+        let again = channel.stage == Stage::Idle && !channel.carry.is_empty();
+        if channel.stage == Stage::Idle && !again && core.phase != Phase::Serving {
+            let grace_over = channel.since + DRAIN_GRACE;
+            if channel.requests == 0 || grace_over <= self.clock.coarse() {
+                return Some(channel);
+            }
+            channel.deadline = channel.deadline.min(grace_over);
+        }
+        let slots = &mut core.slots;
+        let Some(slot) = slots.get_mut(channel.key) else { return Some(channel) };
+        slot.flusher = None;
+        if std::mem::take(&mut slot.unwatched) {
+            channel.watched = None;
+        }
+        if std::mem::take(&mut slot.timer_fired) {
+            channel.armed = NEVER;
+        }
+        if again {
+            core.again.push_back(channel.key);
+        } else {
+            let interest = if matches!(channel.stage, Stage::Flushing(_)) {
+                Interest::Write
+            } else {
+                Interest::Read
+            };
+            self.watch(&mut channel, interest);
+        }
+        if channel.deadline < channel.armed {
+            channel.armed = channel.deadline;
+            core.timers.push(channel.deadline, channel.key);
+        }
+        slot.home = Some(channel);
+        None
+    }
+
+    /// Takes a channel's slot away and closes its connection.
+    pub(crate) fn close(&self, channel: Box<Channel>) {
+        let mut core = self.lock();
+        let slot = core.slots.remove(channel.key);
+        if core.resume_at == NEVER {
+            core.resume_at = 0;
+            self.accept_connections(&mut core);
+        }
+        self.stop_when_empty(&mut core);
+        drop(core);
+        // The descriptor is closed here, when both references are gone, outside the mutex.
+        drop((slot, channel));
+    }
+
+    /// Ends a drain when there is nothing left.
+    fn stop_when_empty(&self, core: &mut Core) {
+        if matches!(core.phase, Phase::Draining(_)) && core.slots.is_empty() {
+            core.phase = Phase::Stopped;
+            self.wake_everyone();
+        }
+    }
+
+    /// Has every thread look at the phase.
+    fn wake_everyone(&self) {
+        self.wake.wake();
+        self.kick.wake();
+        self.followers.notify_all();
+        if let Some(monitor) = self.monitor.get() {
+            monitor.unpark();
+        }
+    }
+
+    /// Stops accepting and finishes what is open.
+    pub(crate) fn drain(&self) {
+        let now = self.clock.now();
+        let mut core = self.lock();
+        if core.phase != Phase::Serving {
+            return;
+        }
+        self.draining.store(true, Ordering::Relaxed);
+        self.pause_accepting(&mut core, NEVER - 1);
+        core.phase = Phase::Draining(now + millis(self.config.graceful_timeout));
+        // Idle connections are looked at once more, as a request may be on its way.
+        let idle = |(key, slot): (Key, &Slot)| {
+            let home = slot.home.as_ref()?;
+            (home.stage == Stage::Idle).then_some(key)
+        };
+        let keys: Vec<Key> = core.slots.iter().filter_map(idle).collect();
+        core.again.extend(keys);
+        self.stop_when_empty(&mut core);
+        drop(core);
+        self.wake.wake();
+        self.kick.wake();
+    }
+
+    /// Stops at once: whatever is open is cut off.
+    pub(crate) fn stop(&self) {
+        self.lock().phase = Phase::Stopped;
+        self.wake_everyone();
+    }
+
+    /// Queues a complete request for any application thread.
+    pub(crate) fn queue(&self, channel: Box<Channel>) {
+        let mut core = self.lock();
+        core.ready.push_back(channel);
+        let wake = core.token.wake_one();
+        drop(core);
+        if wake {
+            self.followers.notify_one();
+        }
+    }
+
+    /// Takes out the channels whose time is over, and ends a drain that took too long.
+    pub(crate) fn expire(&self, core: &mut Core, now: u64) -> Vec<Box<Channel>> {
+        let mut expired = Vec::new();
+        if core.resume_at != 0 && core.resume_at <= now {
+            core.resume_at = 0;
+            self.accept_connections(core);
+        }
+        if let Phase::Draining(until) = core.phase
+            && now >= until
+        {
+            core.phase = Phase::Stopped;
+            self.wake_everyone();
+        }
+        while let Some((at, key)) = core.timers.pop_due(now) {
+            let Some(slot) = core.slots.get_mut(key) else { continue };
+            let Some(channel) = &mut slot.home else {
+                slot.timer_fired = true;
+                if let Some(flusher) = &slot.flusher
+                    && let Some(at) = give_up_or_wait(flusher, &self.config, now)
+                {
+                    core.timers.push(at, key);
+                }
+                continue;
+            };
+            if channel.armed != at {
+                continue;
+            }
+            channel.armed = NEVER;
+            if channel.stage == Stage::Body {
+                channel.deadline = channel.body_deadline(&self.config);
+            }
+            if channel.deadline > now {
+                channel.armed = channel.deadline;
+                core.timers.push(channel.deadline, key);
+            } else {
+                expired.extend(slot.home.take());
+            }
+        }
+        expired
+    }
+
+    /// How long a poll may wait.
+    pub(crate) fn patience(&self, core: &Core, now: u64) -> Duration {
+        if !core.again.is_empty() || core.phase == Phase::Stopped {
+            return Duration::ZERO;
+        }
+        let mut next = now + HEARTBEAT;
+        if let Some(timer) = core.timers.next() {
+            next = next.min(timer);
+        }
+        if let Phase::Draining(until) = core.phase {
+            next = next.min(until);
+        }
+        if core.resume_at != 0 {
+            next = next.min(core.resume_at);
+        }
+        Duration::from_millis(next.saturating_sub(now))
+    }
+
+    /// The idle connection that was used longest ago, to make room for a new one.
+    pub(crate) fn take_oldest_idle(&self, core: &mut Core) -> Option<Box<Channel>> {
+        let idle = core.slots.iter().filter_map(|(key, slot)| {
+            let home = slot.home.as_ref()?;
+            (home.stage == Stage::Idle && home.carry.is_empty() && home.requests > 0)
+                .then_some((home.since, key))
+        });
+        let (_, key) = idle.min()?;
+        core.slots.get_mut(key)?.home.take()
+    }
+}
+
+/// Gives up output that its client does not take; else says when to look again.
+fn give_up_or_wait(flusher: &Flusher, config: &Config, now: u64) -> Option<u64> {
+    let mut state = flusher.lock();
+    if state.outbox.is_empty() || state.broken {
+        return None;
+    }
+    let until = state.progress + millis(config.send_timeout);
+    if until > now {
+        return Some(until);
+    }
+    state.broken = true;
+    None
+}

@@ -1,0 +1,396 @@
+//! From received bytes to a finished response: intake, the application's turn, what comes after.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use oxicorn_http::h1::encode::{RequestFacts, error_page};
+use oxicorn_http::{Framing, Head, Reject};
+use oxicorn_os::stream::Moved;
+
+use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
+use crate::exchange::Ended;
+use crate::outbox::{Flushed, Outbox};
+use crate::poller::Poller;
+use crate::reactor::Shared;
+use crate::{Body, Exchange, Request};
+
+/// Pipelined requests of one connection that run before the others get their turn.
+const PIPELINED: usize = 16;
+/// Milliseconds a peer gets to read the last response before the connection is closed for good.
+const LINGER: u64 = 2000;
+/// Unread body bytes that are read and forgotten to keep a connection.
+const DRAIN_BODY: usize = 64 * 1024;
+
+/// Where and when a request runs.
+#[derive(Clone, Copy)]
+struct Turn {
+    thread: usize,
+    now: u64,
+    date: [u8; 29],
+}
+
+impl Shared {
+    /// Does what a connection's stage asks for; returns it to be put back.
+    pub(crate) fn work(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        channel: Box<Channel>,
+    ) -> Option<Box<Channel>> {
+        match channel.stage {
+            Stage::Flushing(then) => self.flush(poller.now, channel, then),
+            Stage::Lingering if channel.discard(&mut poller.scratch) => Some(channel),
+            Stage::Lingering => self.end(channel),
+            Stage::Idle | Stage::Head | Stage::Body => {
+                match channel.stream.read(&mut poller.scratch) {
+                    Moved::Bytes(0) | Moved::Broken => self.end(channel),
+                    Moved::Bytes(count) => self.received(poller, channel, count),
+                    // Bytes that were read before may hold the next request.
+                    Moved::NotNow if channel.stage == Stage::Idle && !channel.carry.is_empty() => {
+                        self.received(poller, channel, 0)
+                    }
+                    Moved::NotNow => Some(channel),
+                }
+            }
+        }
+    }
+
+    /// Closes a connection.
+    fn end(&self, channel: Box<Channel>) -> Option<Box<Channel>> {
+        self.close(channel);
+        None
+    }
+
+    /// Sends more of a response whose application is done.
+    fn flush(&self, now: u64, mut channel: Box<Channel>, then: Then) -> Option<Box<Channel>> {
+        let flushed = match &mut channel.outbox {
+            Some(outbox) => outbox.flush(&channel.stream),
+            None => Flushed::All,
+        };
+        match flushed {
+            Flushed::All => {
+                channel.outbox = None;
+                self.responded(channel, then, now)
+            }
+            Flushed::Some { progress } => {
+                if progress {
+                    channel.deadline = now + millis(self.config.send_timeout);
+                }
+                Some(channel)
+            }
+            Flushed::Broken => self.end(channel),
+        }
+    }
+
+    /// Offers received bytes to the machine, and runs or queues what is complete.
+    fn received(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        mut channel: Box<Channel>,
+        count: usize,
+    ) -> Option<Box<Channel>> {
+        let mut fresh = count;
+        for _ in 0..PIPELINED {
+            let mut own = std::mem::take(&mut channel.carry);
+            let bytes = poller.scratch.get(..fresh).unwrap_or(&[]);
+            fresh = 0;
+            let input = if own.is_empty() {
+                bytes
+            } else {
+                own.extend_from_slice(bytes);
+                &own
+            };
+            let head = &mut poller.head;
+            let intake = match channel.intake(input, head, &self.config, &self.output.directory) {
+                Ok(intake) => intake,
+                Err(IntakeError::Reject(reject)) => return self.refuse(poller, channel, reject),
+                Err(IntakeError::Spool(error)) => {
+                    let directory = self.output.directory.display();
+                    log::error!(
+                        target: "oxicorn.error",
+                        "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
+                    );
+                    return self.answer(poller, channel, 503);
+                }
+            };
+            let rest = input.get(intake.used..).unwrap_or(&[]);
+            let Some(complete) = intake.complete else {
+                if own.is_empty() {
+                    channel.carry.extend_from_slice(rest);
+                } else {
+                    own.drain(..intake.used);
+                    channel.carry = own;
+                }
+                self.wait_for_more(&mut channel, poller.now);
+                return Some(channel);
+            };
+            channel.carry.extend_from_slice(rest);
+            if poller.queueing {
+                return self.queue_request(poller, channel, &own, count, complete);
+            }
+            let turn = Turn {
+                thread: poller.thread.unwrap_or(0),
+                now: poller.now,
+                date: poller.date.at(poller.now),
+            };
+            let input = if own.is_empty() { poller.scratch.as_slice() } else { &own };
+            channel = self.run(channel, turn, input, &poller.head, complete)?;
+            if channel.stage != Stage::Idle || channel.carry.is_empty() {
+                return Some(channel);
+            }
+        }
+        Some(channel)
+    }
+
+    /// Notes what an incomplete request waits for, and until when.
+    fn wait_for_more(&self, channel: &mut Channel, now: u64) {
+        if channel.pending.is_some() {
+            if channel.stage != Stage::Body {
+                channel.enter(Stage::Body, now, 0);
+            }
+            channel.deadline = channel.body_deadline(&self.config);
+        } else if !channel.carry.is_empty() && channel.stage != Stage::Head {
+            // A new connection's limit runs from its beginning, silent or not.
+            let limit = millis(self.config.head_timeout);
+            let since = if channel.requests == 0 { channel.since } else { now };
+            channel.enter(Stage::Head, since, since + limit);
+        }
+    }
+
+    /// Queues a complete request, with bytes of its own.
+    fn queue_request(
+        &self,
+        poller: &mut Poller,
+        mut channel: Box<Channel>,
+        own: &[u8],
+        count: usize,
+        complete: Complete,
+    ) -> Option<Box<Channel>> {
+        let scratch = poller.scratch.get(..count).unwrap_or(&[]);
+        let input = if own.is_empty() { scratch } else { own };
+        if complete != Complete::Stored {
+            channel.keep_head(input, &poller.head, complete == Complete::Streaming);
+        }
+        if let (Complete::Inline(range), Some(pending)) = (complete, &mut channel.pending) {
+            let bytes = input.get(range).unwrap_or(&[]);
+            let (limit, directory) = (self.config.body_memory, &self.output.directory);
+            if let Err(error) = pending.body.append(bytes, limit, directory) {
+                let directory = directory.display();
+                log::error!(
+                    target: "oxicorn.error",
+                    "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
+                );
+                return self.answer(poller, channel, 503);
+            }
+        }
+        self.queue(channel);
+        None
+    }
+
+    /// Runs a queued request, and what its client pipelined behind it.
+    pub(crate) fn run_queued(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        channel: Box<Channel>,
+    ) -> Option<Box<Channel>> {
+        let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);
+        let complete = if streaming { Complete::Streaming } else { Complete::Stored };
+        let turn = Turn {
+            thread: poller.thread.unwrap_or(0),
+            now: poller.now,
+            date: poller.date.at(poller.now),
+        };
+        self.run(channel, turn, &[], &Head::default(), complete)
+    }
+
+    /// The application's turn.
+    ///
+    /// `input` and `head` hold the request, unless it is in the channel's `pending`.
+    fn run(
+        self: &Arc<Self>,
+        mut channel: Box<Channel>,
+        turn: Turn,
+        input: &[u8],
+        head: &Head,
+        complete: Complete,
+    ) -> Option<Box<Channel>> {
+        let mut pending = channel.pending.take();
+        let (bytes, head, body) = match &mut pending {
+            Some(pending) => {
+                let body = if pending.streaming {
+                    Body::Streaming
+                } else {
+                    match pending.body.body() {
+                        Ok(body) => body,
+                        Err(error) => {
+                            log::error!(target: "oxicorn.error", "cannot read a kept request body: {error}");
+                            return self.end(channel);
+                        }
+                    }
+                };
+                (pending.bytes.as_slice(), &pending.head, body)
+            }
+            None => {
+                let body = match complete {
+                    Complete::Inline(range) => match input.get(range) {
+                        Some(bytes) if !bytes.is_empty() => Body::Memory(bytes),
+                        _ => Body::Empty,
+                    },
+                    Complete::Streaming => Body::Streaming,
+                    Complete::Empty | Complete::Stored => Body::Empty,
+                };
+                (input, head, body)
+            }
+        };
+        let body_length = match (&body, head.framing) {
+            (Body::Empty, _) => Some(0),
+            (Body::Memory(bytes), _) => Some(bytes.len() as u64),
+            (Body::File(_, length), _) => Some(*length),
+            (Body::Streaming, Framing::Length(length)) => Some(length),
+            (Body::Streaming, _) => None,
+        };
+        channel.requests = channel.requests.saturating_add(1);
+        let facts = RequestFacts {
+            version: head.version,
+            is_head: head.is_head(bytes),
+            persistent: head.persistent && self.keeps(&channel),
+        };
+        let expect_continue = head.expect_continue;
+        let link = channel.link.clone();
+        let request = Request { head, bytes, link: &link, body, body_length };
+        let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
+        let sequence = self.sequences.get(turn.thread);
+        if let Some(sequence) = sequence {
+            sequence.fetch_add(1, Ordering::Release);
+        }
+        let before = self.clock.coarse();
+        let exchange = self.app.call(request, exchange);
+        let slow = self.clock.coarse() > before + 1;
+        if let Some(sequence) = sequence {
+            sequence.fetch_add(1, Ordering::Release);
+        }
+        if self.config.threads > 1 {
+            self.lock().token.call_done(slow);
+        }
+        self.count_request();
+        self.after(exchange.end(), turn.now.max(self.clock.coarse()))
+    }
+
+    /// Whether the server wants to keep a connection after this request.
+    fn keeps(&self, channel: &Channel) -> bool {
+        let limit = self.config.keepalive_requests;
+        !self.config.keepalive.is_zero()
+            && (limit == 0 || channel.requests < limit)
+            && !self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request, and asks for a replacement when the worker has served its share.
+    fn count_request(&self) {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if count == self.config.max_requests {
+            (self.control.on_max_requests)();
+        }
+    }
+
+    /// What comes after the application's turn: the rest of the response, then the next request.
+    fn after(&self, ended: Ended, now: u64) -> Option<Box<Channel>> {
+        let mut channel = ended.channel;
+        if ended.broken {
+            return self.end(channel);
+        }
+        let read_whole = channel.machine.is_complete() || self.skip_body(&mut channel);
+        let then = match (ended.persistent && read_whole, read_whole && channel.carry.is_empty()) {
+            (true, _) => Then::Keep,
+            (false, true) => Then::Close,
+            (false, false) => Then::Linger,
+        };
+        if channel.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
+            let until = now + millis(self.config.send_timeout);
+            channel.enter(Stage::Flushing(then), now, until);
+            return Some(channel);
+        }
+        self.responded(channel, then, now)
+    }
+
+    /// Reads and forgets a body that the application left unread, if it is short and here already.
+    fn skip_body(&self, channel: &mut Channel) -> bool {
+        let mut head = Head::default();
+        let mut scratch = vec![0; DRAIN_BODY];
+        if let Moved::Bytes(count) = channel.stream.read(&mut scratch) {
+            channel.carry.extend_from_slice(scratch.get(..count).unwrap_or(&[]));
+        }
+        let mut used = 0;
+        loop {
+            let offered = channel.carry.get(used..).unwrap_or(&[]);
+            match channel.machine.receive(offered, &mut head, &self.config.rules) {
+                Ok(received) => {
+                    let progress = received.used > 0;
+                    used += received.used;
+                    if channel.machine.is_complete() {
+                        channel.carry.drain(..used);
+                        return true;
+                    }
+                    if !progress {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// A response is out: on to what follows it.
+    fn responded(&self, mut channel: Box<Channel>, then: Then, now: u64) -> Option<Box<Channel>> {
+        match then {
+            Then::Keep => {
+                channel.machine.next_request();
+                channel.enter(Stage::Idle, now, now + millis(self.config.keepalive));
+                Some(channel)
+            }
+            Then::Close => self.end(channel),
+            Then::Linger => {
+                channel.stream.finish_writing();
+                channel.carry = Vec::new();
+                channel.enter(Stage::Lingering, now, now + LINGER);
+                Some(channel)
+            }
+        }
+    }
+
+    /// Answers a refused request and gets ready to close (RFC 9112, section 9.6).
+    pub(crate) fn refuse(
+        &self,
+        poller: &mut Poller,
+        channel: Box<Channel>,
+        reject: Reject,
+    ) -> Option<Box<Channel>> {
+        log::warn!(
+            target: "oxicorn.error",
+            "Invalid request from ip={}: {reject}",
+            channel.link.remote_addr
+        );
+        self.answer(poller, channel, reject.status())
+    }
+
+    /// Answers with a page of ours and closes.
+    fn answer(
+        &self,
+        poller: &mut Poller,
+        mut channel: Box<Channel>,
+        status: u16,
+    ) -> Option<Box<Channel>> {
+        let mut page = Vec::new();
+        let date = poller.date.at(poller.now);
+        let server = self.config.server_header.as_deref().map(str::as_bytes);
+        error_page(status, false, &date, server, &mut page);
+        channel.pending = None;
+        channel.carry = Vec::new();
+        let mut outbox = Outbox::default();
+        if outbox.push(&page, usize::MAX, &self.output.directory).is_err() {
+            return self.end(channel);
+        }
+        channel.outbox = Some(Box::new(outbox));
+        let until = poller.now + millis(self.config.send_timeout);
+        channel.enter(Stage::Flushing(Then::Linger), poller.now, until);
+        self.flush(poller.now, channel, Then::Linger)
+    }
+}

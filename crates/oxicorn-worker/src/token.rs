@@ -1,0 +1,141 @@
+//! Who polls: the one value that decides it, and the rules for passing it on.
+//!
+//! ```text
+//!               take                 stuck, a follower is idle
+//!   Nobody ───────────► Thread(i) ────────────────────────────► Nobody (and eager)
+//!     ▲  ▲ give           │   ▲
+//!     │  └────────────────┘   │ take (the monitor is woken)
+//!     │ all idle              │
+//!     └──────── Monitor ◄─────┘ stuck or nobody there, and no follower is idle
+//! ```
+//!
+//! Changed only under the reactor's mutex. Polling by two at once is harmless (every event is a
+//! hint and connections are moved out before use), so the rules have to ensure one thing only:
+//! never nobody for long while there is something to do.
+
+/// Fast calls after which requests are run where they were read again.
+pub(crate) const EAGER_CALLS: u32 = 256;
+
+/// The holder of the poll token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// Nobody polls.
+    #[default]
+    Nobody,
+    /// An application thread.
+    Thread(usize),
+    /// The monitor thread.
+    Monitor,
+}
+
+/// What an application thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Run the oldest queued request.
+    Run,
+    /// Poll; end the monitor's poll first if `kick`.
+    Poll {
+        /// Whether the monitor polls now.
+        kick: bool,
+    },
+    /// Wait for a permit.
+    Follow,
+}
+
+/// The token, the followers, and eager mode.
+///
+/// A follower is woken by a permit, so that a wake-up between its decision to wait and the wait
+/// itself is not lost. `idle` counts the followers without a permit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Token {
+    holder: Holder,
+    idle: usize,
+    permits: usize,
+    eager: u32,
+}
+
+impl Token {
+    /// Who polls.
+    pub(crate) fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// Whether a holder should queue what it reads instead of running it itself.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.eager > 0
+    }
+
+    /// An application thread is free: what should it do? A follower to be woken has its permit
+    /// when this returns.
+    pub(crate) fn next(&mut self, thread: usize, queued: usize) -> Next {
+        if queued > 0 {
+            if self.holder == Holder::Thread(thread) {
+                self.holder = Holder::Nobody;
+            }
+            if self.holder == Holder::Nobody {
+                self.wake_one();
+            }
+            return Next::Run;
+        }
+        match self.holder {
+            Holder::Thread(other) if other != thread => {
+                self.idle += 1;
+                Next::Follow
+            }
+            holder => {
+                self.holder = Holder::Thread(thread);
+                Next::Poll { kick: holder == Holder::Monitor }
+            }
+        }
+    }
+
+    /// Gives an idle follower a permit; `false` when there is none.
+    pub(crate) fn wake_one(&mut self) -> bool {
+        if self.idle == 0 {
+            return false;
+        }
+        self.idle -= 1;
+        self.permits += 1;
+        true
+    }
+
+    /// A follower asks whether it may go on.
+    pub(crate) fn woken(&mut self) -> bool {
+        let woken = self.permits > 0;
+        self.permits -= usize::from(woken);
+        woken
+    }
+
+    /// A call is over: `slow` if it took longer than about a millisecond.
+    pub(crate) fn call_done(&mut self, slow: bool) {
+        self.eager = if slow { EAGER_CALLS } else { self.eager.saturating_sub(1) };
+    }
+
+    /// The holder stops polling for good (its thread ends).
+    pub(crate) fn give_up(&mut self, thread: usize) {
+        if self.holder == Holder::Thread(thread) {
+            self.holder = Holder::Nobody;
+            self.wake_one();
+        }
+    }
+
+    /// The monitor saw the holder inside the same application call twice: a follower is woken, or
+    /// the monitor has to poll (`true`).
+    pub(crate) fn holder_is_stuck(&mut self, threads: usize) -> bool {
+        self.holder = Holder::Nobody;
+        if threads > 1 {
+            self.eager = EAGER_CALLS;
+        }
+        self.nobody_polls()
+    }
+
+    /// The monitor sees that nobody polls: a follower is woken, or the monitor has to (`true`).
+    pub(crate) fn nobody_polls(&mut self) -> bool {
+        // A permit that is not used yet will bring someone.
+        if self.holder != Holder::Nobody || self.permits > 0 || self.wake_one() {
+            return false;
+        }
+        self.holder = Holder::Monitor;
+        true
+    }
+}

@@ -1,0 +1,305 @@
+//! A worker: its application threads and its monitor, from start to stop.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use oxicorn_os::epoll::wait_either;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::poller::Poller;
+use crate::reactor::{Phase, Shared};
+use crate::token::{Holder, Next};
+use crate::{Application, Config};
+
+/// What a signal means to the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Finish what is open, accept nothing.
+    Drain,
+    /// End now.
+    Stop,
+    /// Nothing is left to do.
+    Handled,
+}
+
+/// How a worker is told what to do, and tells that it has done its share.
+pub struct Control {
+    /// A pipe on which each signal arrives as a byte, if the process has one for this worker.
+    pub signals: Option<OwnedFd>,
+    /// A pipe that ends when the master does.
+    pub master: Option<OwnedFd>,
+    /// Says what a signal means; called on the polling thread, without the interpreter's lock being needed.
+    pub on_signal: Box<dyn Fn(u8) -> Signal + Send + Sync>,
+    /// Called once, when `max_requests` is reached.
+    pub on_max_requests: Box<dyn Fn() + Send + Sync>,
+    /// Called at least once a second while the worker is alive, with the number of requests begun.
+    pub on_heartbeat: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            signals: None,
+            master: None,
+            on_signal: Box::new(|_| Signal::Handled),
+            on_max_requests: Box::new(|| ()),
+            on_heartbeat: Box::new(|_| ()),
+        }
+    }
+}
+
+/// A worker that serves an application on open listeners.
+#[derive(Clone)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    /// Gets ready to serve; nothing is accepted before [`run`](Self::run).
+    ///
+    /// Create it after the fork: the reactor must not be shared between processes.
+    ///
+    /// # Errors
+    ///
+    /// The process is out of descriptors.
+    pub fn new(
+        config: Config,
+        listeners: Vec<OwnedFd>,
+        app: Arc<dyn Application>,
+        control: Control,
+    ) -> std::io::Result<Self> {
+        Ok(Self { shared: Arc::new(Shared::new(config, listeners, app, control)?) })
+    }
+
+    /// Serves until it is drained or stopped; the calling thread is application thread 0.
+    ///
+    /// The other application threads may still be inside the application when this returns after
+    /// [`stop`](Self::stop) or a drain that ran out of time.
+    ///
+    /// # Errors
+    ///
+    /// A thread cannot be started.
+    pub fn run(&self) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let monitor =
+            thread::Builder::new().name("oxicorn-monitor".into()).spawn(move || shared.watch_over())?;
+        // Set before any application thread can park or unpark it.
+        let _ = self.shared.monitor.set(monitor.thread().clone());
+        let mut others = Vec::new();
+        for index in 1..self.shared.config.threads {
+            let shared = Arc::clone(&self.shared);
+            let name = format!("oxicorn-app-{index}");
+            let body = move || {
+                let app = Arc::clone(&shared.app);
+                app.attached(&mut || shared.application_thread(index));
+            };
+            others.push(thread::Builder::new().name(name).spawn(body)?);
+        }
+        self.shared.application_thread(0);
+        self.shared.app.released(&mut || {
+            for thread in others.drain(..) {
+                // A thread inside the application is left behind; one that is idle ends soon.
+                if thread.is_finished() || self.is_idle() {
+                    let _ = thread.join();
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Stops accepting, finishes what is open, then ends [`run`](Self::run).
+    pub fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Ends [`run`](Self::run) as soon as the calls that run now are over.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Whether no application call is running.
+    fn is_idle(&self) -> bool {
+        let inside = |sequence: &std::sync::atomic::AtomicU32| {
+            sequence.load(Ordering::Acquire) % 2 == 1
+        };
+        !self.shared.sequences.iter().any(inside)
+    }
+}
+
+impl Shared {
+    /// The life of an application thread: run what is queued, poll, or wait for one of the others.
+    fn application_thread(self: &Arc<Self>, index: usize) {
+        let mut poller = Poller::new(Some(index));
+        loop {
+            if index == 0 && !self.app.checkpoint() {
+                self.stop();
+            }
+            let mut core = self.lock();
+            if core.phase == Phase::Stopped {
+                core.token.give_up(index);
+                drop(core);
+                self.followers.notify_all();
+                return;
+            }
+            let queued = core.ready.len();
+            match core.token.next(index, queued) {
+                Next::Run => {
+                    let channel = core.ready.pop_front();
+                    drop(core);
+                    self.followers.notify_one();
+                    poller.now = self.clock.now();
+                    let held = channel.and_then(|channel| self.run_queued(&mut poller, channel));
+                    self.put_back_held(held);
+                }
+                Next::Poll { kick } => {
+                    poller.queueing = core.token.is_eager();
+                    drop(core);
+                    if kick {
+                        self.kick.wake();
+                    }
+                    self.poll(&mut poller);
+                }
+                Next::Follow => {
+                    drop(core);
+                    self.app.released(&mut || self.follow());
+                }
+            }
+        }
+    }
+
+    /// Waits for a permit to go on.
+    fn follow(&self) {
+        let mut core = self.lock();
+        while !core.token.woken() && core.phase != Phase::Stopped {
+            core = self
+                .followers
+                .wait(core)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// One round of an application thread that holds the token.
+    fn poll(self: &Arc<Self>, poller: &mut Poller) {
+        poller.lost = false;
+        self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
+        if poller.events.is_empty() {
+            let now = self.clock.now();
+            let patience = self.patience(&self.lock(), now);
+            if !patience.is_zero() {
+                let events = &mut poller.events;
+                self.app.released(&mut || {
+                    self.waiting.store(true, Ordering::SeqCst);
+                    self.epoll.wait(events, Some(patience));
+                    self.waiting.store(false, Ordering::SeqCst);
+                });
+                if self.parked.load(Ordering::SeqCst)
+                    && let Some(monitor) = self.monitor.get()
+                {
+                    monitor.unpark();
+                }
+            }
+        }
+        poller.now = self.clock.now();
+        self.beat(poller.now);
+        if self.lock().has_housekeeping(poller.now) {
+            self.housekeeping(poller);
+        }
+        self.handle_events(poller);
+    }
+
+    /// The life of the monitor: see that somebody polls, also while the application takes long.
+    fn watch_over(self: &Arc<Self>) {
+        let mut poller = Poller::new(None);
+        let mut seen = Vec::new();
+        let mut quiet = 0;
+        let mut stuck = 0;
+        loop {
+            thread::sleep(TICK);
+            let now = self.clock.now();
+            let sequences: Vec<u32> =
+                self.sequences.iter().map(|sequence| sequence.load(Ordering::Acquire)).collect();
+            let changed = sequences != seen;
+            let mut core = self.lock();
+            if core.phase == Phase::Stopped {
+                return;
+            }
+            let poll = match core.token.holder() {
+                Holder::Thread(index) => {
+                    let sequence = sequences.get(index).copied().unwrap_or(0);
+                    let same = seen.get(index) == Some(&sequence) && sequence % 2 == 1;
+                    stuck = if same { stuck + 1 } else { 0 };
+                    stuck >= 2 && core.token.holder_is_stuck(self.config.threads)
+                }
+                Holder::Nobody => core.token.nobody_polls(),
+                Holder::Monitor => true,
+            };
+            drop(core);
+            // A follower may have been given a permit.
+            self.followers.notify_one();
+            quiet = if changed || !self.waiting.load(Ordering::SeqCst) { 0 } else { quiet + 1 };
+            seen = sequences;
+            if poll {
+                self.monitor_polls(&mut poller);
+                stuck = 0;
+            } else if quiet > QUIET_TICKS {
+                self.park_monitor();
+                quiet = 0;
+            }
+            let _ = now;
+        }
+    }
+
+    /// Sleeps until a waiting poll returns.
+    fn park_monitor(&self) {
+        self.parked.store(true, Ordering::SeqCst);
+        // The poll that waits looks at `parked` after it cleared `waiting`: one of the two is seen.
+        while self.waiting.load(Ordering::SeqCst) && self.lock().phase != Phase::Stopped {
+            thread::park_timeout(Duration::from_secs(5));
+        }
+        self.parked.store(false, Ordering::SeqCst);
+    }
+
+    /// Polls while no application thread can.
+    fn monitor_polls(self: &Arc<Self>, poller: &mut Poller) {
+        loop {
+            poller.now = self.clock.now();
+            poller.lost = false;
+            let mut core = self.lock();
+            if core.token.holder() != Holder::Monitor || core.phase == Phase::Stopped {
+                return;
+            }
+            self.leave_new_connections_to_siblings(&mut core);
+            let patience = self.patience(&core, poller.now).min(MONITOR_POLL);
+            drop(core);
+            wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
+            self.kick.reset();
+            poller.now = self.clock.now();
+            if self.config.threads > 1 {
+                self.beat(poller.now);
+            }
+            self.housekeeping(poller);
+            self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
+            self.handle_events(poller);
+        }
+    }
+
+    /// Shows that the worker is alive, at most every [`BEAT`] milliseconds.
+    fn beat(&self, now: u64) {
+        if now >= self.next_beat.load(Ordering::Relaxed) {
+            self.next_beat.store(now + BEAT, Ordering::Relaxed);
+            (self.control.on_heartbeat)(self.requests.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// How often the monitor looks around while there is activity.
+const TICK: Duration = Duration::from_millis(1);
+/// Looks without activity after which it sleeps.
+const QUIET_TICKS: u32 = 20;
+/// Longest poll of the monitor: it keeps the coarse clock going.
+const MONITOR_POLL: Duration = Duration::from_millis(20);
+/// Milliseconds between two heartbeats.
+const BEAT: u64 = 250;
