@@ -115,11 +115,17 @@ pub(crate) struct Channel {
     pub(crate) requests: u32,
     /// When the stage began.
     pub(crate) since: u64,
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
 }
 
 impl Channel {
-    pub(crate) fn new(key: Key, stream: Arc<Stream>, link: Link, now: u64, deadline: u64) -> Self {
+    pub(crate) fn new(
+        key: Key,
+        stream: Arc<Stream>,
+        link: Arc<Link>,
+        now: u64,
+        deadline: u64,
+    ) -> Self {
         Self {
             key,
             stream,
@@ -164,7 +170,8 @@ impl Channel {
                 return Ok(Intake { used, complete: None });
             }
             if head.framing == Framing::None {
-                let received = self.machine.receive(input.get(used..).unwrap_or(&[]), head, rules)?;
+                let received =
+                    self.machine.receive(input.get(used..).unwrap_or(&[]), head, rules)?;
                 used += received.used;
                 return Ok(Intake { used, complete: Some(Complete::Empty) });
             }

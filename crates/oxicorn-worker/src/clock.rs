@@ -3,16 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use oxicorn_os::scoreboard::monotonic_ms;
+
 /// Monotonic milliseconds, with a coarse copy that costs one load.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
+    /// The system's monotonic milliseconds at `start`, which the scoreboard counts in.
+    base: u64,
     coarse: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), coarse: AtomicU64::new(0) }
+        Self { start: Instant::now(), base: monotonic_ms(), coarse: AtomicU64::new(0) }
     }
 
     /// Reads the clock, and moves the coarse copy forward.
@@ -20,6 +24,11 @@ impl Clock {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.coarse.store(now, Ordering::Relaxed);
         now
+    }
+
+    /// A reading as the scoreboard counts: the same for all processes.
+    pub(crate) fn absolute(&self, reading: u64) -> u64 {
+        self.base + reading
     }
 
     /// The last reading by anyone; the monitor reads each millisecond while there is activity.

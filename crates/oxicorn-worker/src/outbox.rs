@@ -120,9 +120,7 @@ impl Outbox {
                 return Flushed::Some { progress: true };
             }
             let result = match segment {
-                Segment::Memory { bytes, at } => {
-                    stream.write(bytes.get(*at..).unwrap_or_default())
-                }
+                Segment::Memory { bytes, at } => stream.write(bytes.get(*at..).unwrap_or_default()),
                 Segment::File { file, offset, left } => {
                     let count = usize::try_from((*left).min(FLUSH_BUDGET)).unwrap_or(usize::MAX);
                     stream.send_file(file.as_fd(), *offset, count)

@@ -230,12 +230,12 @@ impl Shared {
         listener: usize,
     ) {
         let stream = Arc::new(stream);
-        let link = Link {
+        let link = Arc::new(Link {
             remote_addr: address.map_or_else(String::new, |address| plain(address.ip())),
             remote_port: address.map(|address| address.port()),
             listener,
             is_https: false,
-        };
+        });
         let mut core = self.lock();
         let key = self.admit(&mut core, &stream);
         poller.lost = core.token.holder() != poller.holder();

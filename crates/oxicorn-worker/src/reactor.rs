@@ -295,7 +295,11 @@ impl Shared {
     ///
     /// Returns it when it has to be closed instead.
     #[must_use]
-    pub(crate) fn put_back(&self, core: &mut Core, mut channel: Box<Channel>) -> Option<Box<Channel>> {
+    pub(crate) fn put_back(
+        &self,
+        core: &mut Core,
+        mut channel: Box<Channel>,
+    ) -> Option<Box<Channel>> {
         let again = channel.stage == Stage::Idle && !channel.carry.is_empty();
         if channel.stage == Stage::Idle && !again && core.phase != Phase::Serving {
             let grace_over = channel.since + DRAIN_GRACE;
@@ -404,6 +408,7 @@ impl Shared {
     }
 
     /// Takes out the channels whose time is over, and ends a drain that took too long.
+    #[expect(clippy::vec_box, reason = "channels move between slab and threads by pointer")]
     pub(crate) fn expire(&self, core: &mut Core, now: u64) -> Vec<Box<Channel>> {
         let mut expired = Vec::new();
         if core.resume_at != 0 && core.resume_at <= now {

@@ -255,7 +255,7 @@ impl Shared {
             persistent: head.persistent && self.keeps(&channel),
         };
         let expect_continue = head.expect_continue;
-        let link = channel.link.clone();
+        let link = Arc::clone(&channel.link);
         let request = Request { head, bytes, link: &link, body, body_length };
         let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
         let sequence = self.sequences.get(turn.thread);
@@ -263,7 +263,15 @@ impl Shared {
             sequence.fetch_add(1, Ordering::Release);
         }
         let before = self.clock.coarse();
+        let ticket = self.control.slot.as_ref().map(|slot| {
+            let client = link.remote_addr.as_bytes();
+            let start = self.clock.absolute(before.max(turn.now));
+            slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
+        });
         let exchange = self.app.call(request, exchange);
+        if let (Some(slot), Some(ticket)) = (&self.control.slot, ticket) {
+            slot.end(ticket);
+        }
         let slow = self.clock.coarse() > before + 1;
         if let Some(sequence) = sequence {
             sequence.fetch_add(1, Ordering::Release);

@@ -31,8 +31,11 @@ pub(crate) enum Holder {
 /// What an application thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Run the oldest queued request.
-    Run,
+    /// Run the oldest queued request; a follower got a permit and must be woken if `wake`.
+    Run {
+        /// Whether to wake a follower, which will poll.
+        wake: bool,
+    },
     /// Poll; end the monitor's poll first if `kick`.
     Poll {
         /// Whether the monitor polls now.
@@ -65,17 +68,14 @@ impl Token {
         self.eager > 0
     }
 
-    /// An application thread is free: what should it do? A follower to be woken has its permit
-    /// when this returns.
+    /// An application thread is free: what should it do?
     pub(crate) fn next(&mut self, thread: usize, queued: usize) -> Next {
         if queued > 0 {
             if self.holder == Holder::Thread(thread) {
                 self.holder = Holder::Nobody;
             }
-            if self.holder == Holder::Nobody {
-                self.wake_one();
-            }
-            return Next::Run;
+            let wake = self.holder == Holder::Nobody && self.wake_one();
+            return Next::Run { wake };
         }
         match self.holder {
             Holder::Thread(other) if other != thread => {
@@ -97,6 +97,11 @@ impl Token {
         self.idle -= 1;
         self.permits += 1;
         true
+    }
+
+    /// Whether a follower has a permit that it did not use yet.
+    pub(crate) fn has_permits(&self) -> bool {
+        self.permits > 0
     }
 
     /// A follower asks whether it may go on.

@@ -1,13 +1,13 @@
 //! A worker: its application threads and its monitor, from start to stop.
 
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use oxicorn_os::epoll::wait_either;
-use std::os::fd::AsFd;
-use std::time::Duration;
+use oxicorn_os::scoreboard::Slot;
 
 use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
@@ -35,8 +35,8 @@ pub struct Control {
     pub on_signal: Box<dyn Fn(u8) -> Signal + Send + Sync>,
     /// Called once, when `max_requests` is reached.
     pub on_max_requests: Box<dyn Fn() + Send + Sync>,
-    /// Called at least once a second while the worker is alive, with the number of requests begun.
-    pub on_heartbeat: Box<dyn Fn(u64) + Send + Sync>,
+    /// The worker's record on the scoreboard, if there is a master to read it.
+    pub slot: Option<Slot>,
 }
 
 impl Default for Control {
@@ -46,7 +46,7 @@ impl Default for Control {
             master: None,
             on_signal: Box::new(|_| Signal::Handled),
             on_max_requests: Box::new(|| ()),
-            on_heartbeat: Box::new(|_| ()),
+            slot: None,
         }
     }
 }
@@ -84,8 +84,9 @@ impl Worker {
     /// A thread cannot be started.
     pub fn run(&self) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let monitor =
-            thread::Builder::new().name("oxicorn-monitor".into()).spawn(move || shared.watch_over())?;
+        let monitor = thread::Builder::new()
+            .name("oxicorn-monitor".into())
+            .spawn(move || shared.watch_over())?;
         // Set before any application thread can park or unpark it.
         let _ = self.shared.monitor.set(monitor.thread().clone());
         let mut others = Vec::new();
@@ -122,9 +123,7 @@ impl Worker {
 
     /// Whether no application call is running.
     fn is_idle(&self) -> bool {
-        let inside = |sequence: &std::sync::atomic::AtomicU32| {
-            sequence.load(Ordering::Acquire) % 2 == 1
-        };
+        let inside = |sequence: &AtomicU32| sequence.load(Ordering::Acquire) % 2 == 1;
         !self.shared.sequences.iter().any(inside)
     }
 }
@@ -146,16 +145,21 @@ impl Shared {
             }
             let queued = core.ready.len();
             match core.token.next(index, queued) {
-                Next::Run => {
+                Next::Run { wake } => {
                     let channel = core.ready.pop_front();
                     drop(core);
-                    self.followers.notify_one();
+                    if wake {
+                        self.followers.notify_one();
+                    }
                     poller.now = self.clock.now();
                     let held = channel.and_then(|channel| self.run_queued(&mut poller, channel));
                     self.put_back_held(held);
                 }
                 Next::Poll { kick } => {
                     poller.queueing = core.token.is_eager();
+                    if core.resume_at == 0 {
+                        self.accept_connections(&mut core);
+                    }
                     drop(core);
                     if kick {
                         self.kick.wake();
@@ -174,10 +178,7 @@ impl Shared {
     fn follow(&self) {
         let mut core = self.lock();
         while !core.token.woken() && core.phase != Phase::Stopped {
-            core = self
-                .followers
-                .wait(core)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            core = self.followers.wait(core).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -218,7 +219,8 @@ impl Shared {
         let mut stuck = 0;
         loop {
             thread::sleep(TICK);
-            let now = self.clock.now();
+            // Keeps the coarse clock going.
+            self.clock.now();
             let sequences: Vec<u32> =
                 self.sequences.iter().map(|sequence| sequence.load(Ordering::Acquire)).collect();
             let changed = sequences != seen;
@@ -236,9 +238,11 @@ impl Shared {
                 Holder::Nobody => core.token.nobody_polls(),
                 Holder::Monitor => true,
             };
+            let wake = core.token.has_permits();
             drop(core);
-            // A follower may have been given a permit.
-            self.followers.notify_one();
+            if wake {
+                self.followers.notify_one();
+            }
             quiet = if changed || !self.waiting.load(Ordering::SeqCst) { 0 } else { quiet + 1 };
             seen = sequences;
             if poll {
@@ -248,7 +252,6 @@ impl Shared {
                 self.park_monitor();
                 quiet = 0;
             }
-            let _ = now;
         }
     }
 
@@ -288,9 +291,12 @@ impl Shared {
 
     /// Shows that the worker is alive, at most every [`BEAT`] milliseconds.
     fn beat(&self, now: u64) {
-        if now >= self.next_beat.load(Ordering::Relaxed) {
-            self.next_beat.store(now + BEAT, Ordering::Relaxed);
-            (self.control.on_heartbeat)(self.requests.load(Ordering::Relaxed));
+        if now < self.next_beat.load(Ordering::Relaxed) {
+            return;
+        }
+        self.next_beat.store(now + BEAT, Ordering::Relaxed);
+        if let Some(slot) = &self.control.slot {
+            slot.heartbeat(self.clock.absolute(now));
         }
     }
 }
