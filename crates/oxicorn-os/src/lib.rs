@@ -12,6 +12,7 @@ mod error;
 )]
 pub mod inherit;
 pub mod listener;
+mod log_file;
 pub mod pidfile;
 pub mod process;
 #[expect(unsafe_code, reason = "a shared mapping becomes a slice of atomics")]
@@ -21,3 +22,4 @@ pub mod stream;
 pub mod waker;
 
 pub use error::OsError;
+pub use log_file::{LogFile, LogTarget};

@@ -13,8 +13,11 @@ mod body;
 mod channel;
 mod clock;
 mod config;
+pub mod error_log;
+mod escape;
 mod exchange;
 mod flusher;
+mod local_time;
 mod outbox;
 mod poller;
 mod reactor;
@@ -25,5 +28,6 @@ mod worker;
 
 pub use application::{Application, Body, Link, Request};
 pub use config::Config;
+pub use escape::Escaped;
 pub use exchange::{BodyError, Exchange, Gone, Sent};
 pub use worker::{Control, Signal, Worker};
