@@ -10,6 +10,7 @@ pub mod cgi;
 pub mod date;
 pub mod h1;
 mod head;
+mod octets;
 mod reject;
 mod rules;
 

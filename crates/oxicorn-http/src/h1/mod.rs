@@ -7,6 +7,13 @@
 //! ```
 
 mod connection;
+mod decode;
 pub mod encode;
+mod facts;
+mod fields;
+mod framing;
+mod parse;
+mod scan;
+mod target;
 
 pub use connection::{Connection, Eof, Event, Received};
