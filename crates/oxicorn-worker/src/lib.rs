@@ -8,6 +8,7 @@
 //! No Python here: the application is a trait that the Python crate fills and tests fake.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 mod application;
 mod body;
 mod channel;
