@@ -31,19 +31,10 @@ class Serve(Protocol):
     ) -> Server: ...
 
 
-@pytest.fixture
-def serve(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+def _serve(
+    node: pytest.Item | pytest.Collector, factory: pytest.TempPathFactory
 ) -> Iterator[Serve]:
-    """Starts servers, and ends them with the test.
-
-    `serve("hello", "--threads", "4", workers=2)` serves `tests/apps/hello.py` on a free port and
-    returns when the workers boot. The access log goes to standard output. `bind=None` leaves the
-    address to the options; `announced=False` is for a server whose log goes elsewhere: then `bind`
-    needs a real port or a path. The test fails if the server does not end with `exit_status`
-    after TERM (None: whatever), or if it panicked.
-    """
-    servers = request.node.stash.setdefault(_SERVERS, [])
+    servers = node.stash.setdefault(_SERVERS, [])
 
     def start(
         app: str | None,
@@ -59,17 +50,17 @@ def serve(
         server = Server(
             app,
             [*standard, *options],
-            folder=tmp_path_factory.mktemp("server"),
+            folder=factory.mktemp("server"),
             bind=bind,
             env=env,
             cwd=cwd,
         )
-        server.expected_exit = exit_status
         servers.append(server)
         if announced:
             server.wait_listening(workers)
         else:
             server.wait_accepting()
+        server.expected_exit = exit_status
         return server
 
     yield start
@@ -78,8 +69,32 @@ def serve(
         try:
             server.end()
         except AssertionError as problem:
-            problems.append(f"{' '.join(server.args)}: {problem}")
+            problems.append(f"{' '.join(server.args)}: {problem}\n{server.log()}")
+    servers.clear()
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def serve(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
+    """Starts servers, and ends them with the test.
+
+    `serve("hello", "--threads", "4", workers=2)` serves `tests/apps/hello.py` on a free port and
+    returns when the workers boot. The access log goes to standard output. `bind=None` leaves the
+    address to the options; `announced=False` is for a server whose log goes elsewhere: then `bind`
+    needs a real port or a path. The test fails if the server does not end with `exit_status`
+    after TERM (None: whatever), or if it panicked.
+    """
+    yield from _serve(request.node, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def serve_module(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
+    """The same for servers that all tests of a file share."""
+    yield from _serve(request.node, tmp_path_factory)
 
 
 @pytest.fixture
@@ -122,7 +137,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """A failed test shows what its servers logged."""
     report = yield
     if report.failed:
-        for server in item.stash.get(_SERVERS, []):
-            report.sections.append((f"error log of {' '.join(server.args)}", server.log()))
-            report.sections.append(("access log", server.access_log()))
+        for node in item.listchain():
+            for server in node.stash.get(_SERVERS, []):
+                report.sections.append((f"error log of {' '.join(server.args)}", server.log()))
+                report.sections.append(("access log", server.access_log()))
     return report

@@ -116,6 +116,19 @@ class Peer:
         fields = self._fields()
         return Response(version, int(code), reason, fields)
 
+    def chunk(self) -> bytes:
+        """The next chunk of a chunked body; empty for the last one, which ends the response."""
+        line = self._line()
+        if not _CHUNK_SIZE.fullmatch(line):
+            raise ProtocolError(f"chunk size {line!r}")
+        chunk = self.read(int(line, 16))
+        if not chunk:
+            if trailers := self._fields():
+                raise ProtocolError(f"trailers {trailers}")
+        elif self.read(2) != b"\r\n":
+            raise ProtocolError("no CRLF after a chunk")
+        return chunk
+
     def read(self, count: int) -> bytes:
         """Exactly this many bytes."""
         while len(self._buffer) < count:
@@ -172,21 +185,9 @@ class Peer:
             response.body = self.rest()
 
     def _read_chunks(self, response: Response) -> None:
-        body = bytearray()
-        while True:
-            line = self._line()
-            if not _CHUNK_SIZE.fullmatch(line):
-                raise ProtocolError(f"chunk size {line!r}")
-            size = int(line, 16)
-            if size == 0:
-                break
-            response.chunks.append(size)
-            body += self.read(size)
-            if self.read(2) != b"\r\n":
-                raise ProtocolError("no CRLF after a chunk")
-        if trailers := self._fields():
-            raise ProtocolError(f"trailers {trailers}")
-        response.body = bytes(body)
+        chunks = list(iter(self.chunk, b""))
+        response.chunks = [len(chunk) for chunk in chunks]
+        response.body = b"".join(chunks)
 
     def _fields(self) -> list[tuple[str, str]]:
         fields = []

@@ -60,7 +60,7 @@ class Server:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        self.expected_exit: int | None = 0
+        self.expected_exit: int | None = None
         """The exit status that the end of the test asserts; None asserts nothing."""
         self.args = [*command(), *options]
         if bind is not None:
