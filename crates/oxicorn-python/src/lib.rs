@@ -1,5 +1,11 @@
 //! The boundary: what Python sees of the engine.
 
+mod errors;
+#[expect(unsafe_code, reason = "the calls into CPython that PyO3 has no safe name for")]
+mod ffi;
+mod keys;
+mod wsgi;
+
 use pyo3::prelude::*;
 
 /// The engine of oxicorn.

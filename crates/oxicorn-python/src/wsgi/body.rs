@@ -1,0 +1,114 @@
+//! From what the application returned to bytes on the wire.
+
+use oxicorn_worker::Gone;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use super::file_wrapper::{FileWrapper, PlainFiles, Region};
+use super::start::{send_item, type_error};
+use super::transaction::{Phase, Slot};
+
+/// Why a response was not sent to its end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The application raised, or broke the protocol.
+    Application(PyErr),
+    /// The client is gone.
+    Gone,
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Self::Application(error)
+    }
+}
+
+impl From<Gone> for Failure {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// Sends the whole response.
+pub(super) fn send(
+    py: Python<'_>,
+    slot: &Slot,
+    result: &Bound<'_, PyAny>,
+    files: &PlainFiles,
+) -> Result<(), Failure> {
+    if let Some(only) = only_item(result) {
+        return send_only(py, slot, &only);
+    }
+    if let Ok(wrapper) = result.cast_exact::<FileWrapper>() {
+        if let Some(region) = files.region(py, wrapper.get()) {
+            return send_file(py, slot, region);
+        }
+    }
+    send_items(py, slot, result)
+}
+
+/// The item of a list or tuple that has one.
+fn only_item<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    if let Ok(list) = result.cast_exact::<PyList>() {
+        return if list.len() == 1 { list.get_item(0).ok() } else { None };
+    }
+    let tuple = result.cast_exact::<PyTuple>().ok()?;
+    if tuple.len() == 1 { tuple.get_item(0).ok() } else { None }
+}
+
+/// Sends a body of one item, whose length is the whole length.
+fn send_only(py: Python<'_>, slot: &Slot, item: &Bound<'_, PyAny>) -> Result<(), Failure> {
+    let item = bytes(item)?;
+    let mut live = slot.claim(py);
+    begun(live.phase())?;
+    if item.as_bytes().is_empty() {
+        live.send_end()?;
+    } else {
+        send_item(py, &mut live, item.as_bytes(), true)?;
+    }
+    Ok(())
+}
+
+/// Sends item by item as they come (PEP 3333, "buffering and streaming").
+fn send_items(py: Python<'_>, slot: &Slot, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
+    for item in result.try_iter()? {
+        let item = item?;
+        let item = bytes(&item)?;
+        if item.as_bytes().is_empty() {
+            continue;
+        }
+        let mut live = slot.claim(py);
+        begun(live.phase())?;
+        send_item(py, &mut live, item.as_bytes(), false)?;
+        if live.is_bodiless() {
+            return Ok(());
+        }
+    }
+    let mut live = slot.claim(py);
+    begun(live.phase())?;
+    live.send_end()?;
+    Ok(())
+}
+
+fn send_file(py: Python<'_>, slot: &Slot, region: Region) -> Result<(), Failure> {
+    let mut live = slot.claim(py);
+    begun(live.phase())?;
+    let Region { file, offset, length } = region;
+    let length = live.content_length().map_or(length, |declared| declared.min(length));
+    let _ = py.detach(|| live.send_file(file, offset, length))?;
+    Ok(())
+}
+
+fn begun(phase: Phase) -> PyResult<()> {
+    match phase {
+        Phase::Silent => {
+            Err(PyRuntimeError::new_err("the application did not call start_response"))
+        }
+        Phase::Begun | Phase::Open => Ok(()),
+    }
+}
+
+fn bytes<'a, 'py>(item: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    item.cast::<PyBytes>().map_err(|_| type_error("an item of the response", "bytes", item))
+}

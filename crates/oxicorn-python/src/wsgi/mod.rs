@@ -1,0 +1,319 @@
+//! The WSGI side of an exchange (PEP 3333).
+//!
+//! The life of a call: [`environ`] makes the dict, the application is called with it and with the
+//! object of [`transaction`], whose calls land in [`start`]; [`body`] sends what was returned. A
+//! failure of the application ends in [`WsgiApplication::call`]: logged, answered or shown as a cut.
+
+mod body;
+mod environ;
+mod fields;
+mod file_wrapper;
+mod input;
+pub(crate) mod start;
+pub(crate) mod transaction;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+
+use self::body::Failure;
+use self::environ::{Cache, Constants};
+use self::file_wrapper::{FileWrapper, PlainFiles};
+use self::input::{MemoryInput, StreamInput};
+use crate::errors::{self, ErrorStream, TARGET};
+use crate::ffi::{self, Responder};
+use crate::keys::Keys;
+
+/// Most response objects that wait for their next request.
+const SPARE_RESPONDERS: usize = 64;
+
+/// What a listener is called in environ.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerName {
+    /// SERVER_NAME; never empty.
+    pub(crate) name: String,
+    /// SERVER_PORT; never empty.
+    pub(crate) port: String,
+}
+
+/// A WSGI callable as the worker calls it.
+#[derive(Debug)]
+pub(crate) struct WsgiApplication {
+    app: Py<PyAny>,
+    keys: Keys,
+    /// By listener, for http and https.
+    templates: Vec<[Py<PyDict>; 2]>,
+    cache: Mutex<Cache>,
+    responder_type: Py<PyType>,
+    spare: Mutex<Vec<Responder>>,
+    files: PlainFiles,
+    warned_dropped: AtomicBool,
+    warned_excess: AtomicBool,
+}
+
+/// One request's objects, from the call of the application to the end of the response.
+struct Call<'py> {
+    environ: Bound<'py, PyDict>,
+    /// The file object over a spooled body; closed at the end.
+    spooled: Option<Bound<'py, PyAny>>,
+    method: Bound<'py, PyString>,
+    target: Bound<'py, PyString>,
+}
+
+impl Call<'_> {
+    /// How the log names the request.
+    fn doing(&self) -> String {
+        let method = ffi::latin1_bytes(&self.method).unwrap_or_default().escape_ascii();
+        let target = ffi::latin1_bytes(&self.target).unwrap_or_default().escape_ascii();
+        format!("Error handling request {method} {target}")
+    }
+}
+
+impl WsgiApplication {
+    /// Wraps `app` for a worker with these listeners.
+    ///
+    /// # Errors
+    ///
+    /// An exception of Python's own (out of memory).
+    pub(crate) fn new(
+        py: Python<'_>,
+        app: Py<PyAny>,
+        listeners: &[ServerName],
+        multithread: bool,
+        multiprocess: bool,
+    ) -> PyResult<Self> {
+        let keys = Keys::new(py);
+        let input = Bound::new(py, MemoryInput::new(py, b""))?;
+        let errors = Bound::new(py, ErrorStream)?;
+        let file_wrapper = py.get_type::<FileWrapper>();
+        let constants = Constants {
+            input: input.as_any(),
+            errors: errors.as_any(),
+            file_wrapper: file_wrapper.as_any(),
+            multithread,
+            multiprocess,
+        };
+        let template = |server: &ServerName, scheme: &str| {
+            environ::template(py, &keys, server, scheme, &constants)
+        };
+        let templates = listeners
+            .iter()
+            .map(|server| Ok([template(server, "http")?, template(server, "https")?]))
+            .collect::<PyResult<_>>()?;
+        Ok(Self {
+            app,
+            templates,
+            cache: Mutex::new(Cache::new(py)?),
+            responder_type: ffi::responder_type(py)?.unbind(),
+            spare: Mutex::new(Vec::new()),
+            files: PlainFiles::new(py)?,
+            warned_dropped: AtomicBool::new(false),
+            warned_excess: AtomicBool::new(false),
+            keys,
+        })
+    }
+
+    /// Makes environ, with everything that must be copied before Python code runs.
+    fn prepare<'py>(
+        &self,
+        py: Python<'py>,
+        request: &mut Request<'_>,
+        responder: &Responder,
+    ) -> PyResult<Call<'py>> {
+        let link = request.link;
+        // The copies come before the lock: making an object may start the garbage collector, and
+        // so run Python code.
+        let environ = self.templates[link.listener][usize::from(link.is_https)].bind(py).copy()?;
+        let mut spooled = None;
+        match std::mem::replace(&mut request.body, Body::Empty) {
+            Body::Empty => {}
+            Body::Memory(body) => {
+                environ.set_item(&self.keys.input, Bound::new(py, MemoryInput::new(py, body))?)?;
+            }
+            Body::File(file, _) => {
+                let input = input::spooled(py, file)?;
+                environ.set_item(&self.keys.input, &input)?;
+                spooled = Some(input);
+            }
+            Body::Streaming => {
+                let input = StreamInput::new(responder.clone_ref(py));
+                environ.set_item(&self.keys.input, Bound::new(py, input)?)?;
+            }
+        }
+        environ.set_item(&self.keys.early_hints, responder.object(py))?;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let [method, target] = cache.fill(&environ, &self.keys, request)?;
+        Ok(Call { environ, spooled, method, target })
+    }
+
+    /// Calls the application and answers; whatever goes wrong is dealt with.
+    fn run(&self, py: Python<'_>, mut request: Request<'_>, responder: &Responder) {
+        let call = match self.prepare(py, &mut request, responder) {
+            Ok(call) => call,
+            Err(error) => {
+                errors::report(py, "Error preparing a request", &error);
+                responder.slot().claim(py).fail(500);
+                return;
+            }
+        };
+        let app = self.app.bind(py);
+        match ffi::call2(app, call.environ.as_any(), responder.object(py)) {
+            Ok(result) => self.respond(py, &call, responder, &result),
+            Err(error) => fail(py, &call, responder, Some(Failure::Application(error))),
+        }
+        if let Some(file) = &call.spooled {
+            // Closed here, as Python warns of files that are left to their destructor.
+            if let Err(error) = file.call_method0("close") {
+                errors::report(py, &call.doing(), &error);
+            }
+        }
+    }
+
+    /// Sends what the application returned, closes it, and ends the response.
+    fn respond(
+        &self,
+        py: Python<'_>,
+        call: &Call<'_>,
+        responder: &Responder,
+        result: &Bound<'_, PyAny>,
+    ) {
+        let slot = responder.slot();
+        let sent = catch_unwind(AssertUnwindSafe(|| body::send(py, slot, result, &self.files)));
+        // Once for every result, however the sending ended (PEP 3333).
+        let closed = close(result);
+        let failure = match sent {
+            Ok(Ok(())) => {
+                if let Err(error) = &closed {
+                    errors::report(py, &call.doing(), error);
+                }
+                let mut live = slot.claim(py);
+                live.finish(closed.is_ok());
+                if live.has_excess() && !self.warned_excess.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        target: TARGET,
+                        "the application sent more than its Content-Length; the rest is dropped \
+                         and the connection closed (said once)"
+                    );
+                }
+                if live.drops_fields() && !self.warned_dropped.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        target: TARGET,
+                        "the application sent hop-by-hop headers, which are the server's; they \
+                         are left out (said once)"
+                    );
+                }
+                return;
+            }
+            Ok(Err(failure)) => Some(failure),
+            Err(_panic) => None,
+        };
+        fail(py, call, responder, failure);
+        if let Err(error) = &closed {
+            errors::report(py, &call.doing(), error);
+        }
+    }
+
+    fn take_responder(&self, py: Python<'_>) -> PyResult<Responder> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.map_or_else(|| Responder::new(self.responder_type.bind(py)), Ok)
+    }
+
+    /// Keeps the object for another request, unless the application kept it.
+    fn give_responder(&self, py: Python<'_>, responder: Responder) {
+        if !responder.is_unshared(py) {
+            return;
+        }
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_RESPONDERS {
+            spare.push(responder);
+        }
+    }
+}
+
+impl Application for WsgiApplication {
+    fn call(&self, request: Request<'_>, mut exchange: Exchange) -> Exchange {
+        Python::attach(|py| {
+            let responder = match self.take_responder(py) {
+                Ok(responder) => responder,
+                Err(error) => {
+                    errors::report(py, "Error preparing a request", &error);
+                    let is_head = exchange.facts().is_head;
+                    // A client that is gone is seen by the worker.
+                    let _ = transaction::send_error_page(&mut exchange, 500, is_head);
+                    return exchange;
+                }
+            };
+            let slot = responder.slot();
+            slot.open(exchange);
+            if catch_unwind(AssertUnwindSafe(|| self.run(py, request, &responder))).is_err() {
+                log::error!(target: TARGET, "a panic while a request was handled; please report");
+                slot.claim(py).fail(500);
+            }
+            let exchange = slot.close(py).expect("an open request has its exchange");
+            self.give_responder(py, responder);
+            exchange
+        })
+    }
+
+    fn released(&self, wait: &mut dyn FnMut()) {
+        Python::attach(|py| ffi::released(py, wait));
+    }
+
+    fn checkpoint(&self) -> bool {
+        Python::attach(|py| {
+            let Err(error) = py.check_signals() else { return true };
+            if error.is_instance_of::<PyKeyboardInterrupt>(py)
+                || error.is_instance_of::<PySystemExit>(py)
+            {
+                return false;
+            }
+            errors::report(py, "Error in a signal handler", &error);
+            true
+        })
+    }
+
+    fn attached(&self, thread: &mut dyn FnMut()) {
+        Python::attach(|_| thread());
+    }
+}
+
+/// Logs a failure and ends the response with an error page or a cut; `None` is a panic of ours.
+fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<Failure>) {
+    let (gone, body_error) = {
+        let live = responder.slot().claim(py);
+        (live.is_gone(), live.body_error)
+    };
+    match &failure {
+        Some(Failure::Gone) => log::debug!(target: TARGET, "client gone: {}", call.doing()),
+        // The application was told that the client is gone, and gave up.
+        Some(Failure::Application(error))
+            if (gone || body_error.is_some()) && error.is_instance_of::<PyOSError>(py) =>
+        {
+            log::debug!(target: TARGET, "client gone: {}: {error}", call.doing());
+        }
+        Some(Failure::Application(error)) => errors::report(py, &call.doing(), error),
+        None => log::error!(target: TARGET, "{}: a panic; please report", call.doing()),
+    }
+    responder.slot().claim(py).fail(match body_error {
+        Some(BodyError::TooLarge) => 413,
+        Some(BodyError::TooSlow) => 408,
+        Some(_) => 400,
+        None => 500,
+    });
+}
+
+/// Calls `close` of what the application returned, if it has it.
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    if result.cast_exact::<PyList>().is_ok() || result.cast_exact::<PyTuple>().is_ok() {
+        return Ok(());
+    }
+    match result.getattr_opt("close")? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
+    }
+}

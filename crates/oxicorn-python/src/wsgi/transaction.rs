@@ -1,0 +1,441 @@
+//! One request and its response while Python works on it, and who may touch them.
+//!
+//! ```text
+//!   Ended ──open()──► Here ──borrow()──► Away ──(Lease dropped)──► Here ──close()──► Ended
+//! ```
+//!
+//! The state is lent out whole, by a [`Lease`], to one caller at a time: the driver, or
+//! `start_response`, `write` and `wsgi.input` on whatever thread the application calls them. So no
+//! lock is held when Python runs or a socket waits, and a second thread gets an error instead of a
+//! race. After the end the object may live on in the application's hands, without an exchange.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use oxicorn_http::h1::encode::{BodyFraming, BodyWriter, RequestFacts, ResponseHead, error_page};
+use oxicorn_worker::{BodyError, Exchange, Gone, Sent};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+/// Up to this many bytes an item is copied behind what precedes it and sent in one piece.
+const JOIN: usize = 32 * 1024;
+
+/// The place of the state: see the module.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    place: Mutex<Place>,
+    returned: Condvar,
+}
+
+#[derive(Debug)]
+enum Place {
+    Here(Box<Live>),
+    Away {
+        /// Whether the driver waits for it.
+        awaited: bool,
+    },
+    /// The buffers are kept for the next request.
+    Ended(Option<Box<Live>>),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Ended(None)
+    }
+}
+
+impl Slot {
+    /// Begins a request.
+    pub(crate) fn open(&self, exchange: Exchange) {
+        let mut place = self.lock();
+        let mut live = match &mut *place {
+            Place::Ended(spare) => spare.take().unwrap_or_default(),
+            Place::Here(_) | Place::Away { .. } => Box::default(),
+        };
+        live.reset(exchange);
+        *place = Place::Here(live);
+    }
+
+    /// Takes the state until the lease is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A `RuntimeError` for the application: another thread has it, or the request has ended.
+    pub(crate) fn borrow(&self) -> PyResult<Lease<'_>> {
+        let mut place = self.lock();
+        match std::mem::replace(&mut *place, Place::Away { awaited: false }) {
+            Place::Here(live) => Ok(Lease { slot: self, live: Some(live) }),
+            Place::Away { awaited } => {
+                *place = Place::Away { awaited };
+                Err(PyRuntimeError::new_err("another thread is using this request"))
+            }
+            Place::Ended(spare) => {
+                *place = Place::Ended(spare);
+                Err(PyRuntimeError::new_err("called after the request ended"))
+            }
+        }
+    }
+
+    /// Takes the state for the driver, which waits for a thread of the application that has it.
+    pub(crate) fn claim(&self, py: Python<'_>) -> Lease<'_> {
+        if let Ok(lease) = self.borrow() {
+            return lease;
+        }
+        let live = py.detach(|| {
+            let mut place = self.lock();
+            loop {
+                match std::mem::replace(&mut *place, Place::Away { awaited: true }) {
+                    Place::Here(live) => break live,
+                    Place::Ended(spare) => break spare.unwrap_or_default(),
+                    Place::Away { .. } => {
+                        place = self.returned.wait(place).unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
+            }
+        });
+        Lease { slot: self, live: Some(live) }
+    }
+
+    /// Ends the request and gives the exchange back.
+    pub(crate) fn close(&self, py: Python<'_>) -> Option<Exchange> {
+        let mut lease = self.claim(py);
+        let exchange = lease.exchange.take();
+        let live = lease.live.take();
+        *self.lock() = Place::Ended(live);
+        exchange
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state, lent to one caller.
+#[derive(Debug)]
+pub(crate) struct Lease<'a> {
+    slot: &'a Slot,
+    live: Option<Box<Live>>,
+}
+
+impl Deref for Lease<'_> {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        self.live.as_ref().expect("a lease has its state until it is dropped")
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut Live {
+        self.live.as_mut().expect("a lease has its state until it is dropped")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(live) = self.live.take() else { return };
+        let mut place = self.slot.lock();
+        if let Place::Away { awaited: true } = std::mem::replace(&mut *place, Place::Here(live)) {
+            self.slot.returned.notify_one();
+        }
+    }
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// `start_response` was not called yet.
+    #[default]
+    Silent,
+    /// The head is written and may still be replaced.
+    Begun,
+    /// The head is decided, or out.
+    Open,
+}
+
+/// The state of one request; its buffers serve many.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    exchange: Option<Exchange>,
+    facts: RequestFacts,
+    phase: Phase,
+    head: ResponseHead,
+    writer: BodyWriter,
+    framing: BodyFraming,
+    /// Whether the connection may stay when the response is complete.
+    persistent: bool,
+    /// Whether the head is decided but still in its buffer.
+    head_unsent: bool,
+    /// Framing around one item.
+    frame: Vec<u8>,
+    /// Whether the client was found gone.
+    gone: bool,
+    /// Body bytes that the application produced beyond its Content-Length.
+    excess: bool,
+    /// Body bytes of a streaming request that were received and not read yet.
+    pub(crate) unread: Vec<u8>,
+    /// How many bytes of `unread` were read.
+    pub(crate) consumed: usize,
+    /// Whether `unread` ends with the body.
+    pub(crate) body_ended: bool,
+    /// Why the body cannot be read to its end; stays.
+    pub(crate) body_error: Option<BodyError>,
+}
+
+impl Live {
+    fn reset(&mut self, exchange: Exchange) {
+        self.facts = exchange.facts();
+        self.exchange = Some(exchange);
+        self.phase = Phase::Silent;
+        self.framing = BodyFraming::None;
+        self.persistent = false;
+        self.head_unsent = false;
+        self.gone = false;
+        self.excess = false;
+        self.unread.clear();
+        self.consumed = 0;
+        self.body_ended = false;
+        self.body_error = None;
+    }
+
+    /// The exchange.
+    pub(crate) fn exchange(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("an open request has its exchange")
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn facts(&self) -> RequestFacts {
+        self.facts
+    }
+
+    /// The head to be written by `start_response`; [`begun`](Self::begun) when it is whole.
+    pub(crate) fn head(&mut self) -> &mut ResponseHead {
+        self.phase = Phase::Silent;
+        &mut self.head
+    }
+
+    /// The head is written.
+    pub(crate) fn begun(&mut self) {
+        self.phase = Phase::Begun;
+    }
+
+    /// The application's Content-Length.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.head.content_length()
+    }
+
+    /// Whether the response has no body, whatever the application yields; known once it is open.
+    pub(crate) fn is_bodiless(&self) -> bool {
+        self.phase == Phase::Open && self.framing == BodyFraming::None
+    }
+
+    /// Whether the application produced more than its Content-Length.
+    pub(crate) fn has_excess(&self) -> bool {
+        self.excess
+    }
+
+    /// Whether the head leaves out fields that the application may not send.
+    pub(crate) fn drops_fields(&self) -> bool {
+        self.head.dropped_fields()
+    }
+
+    /// Whether the client was found gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Decides the head, if it is not decided yet.
+    fn open(&mut self, known_length: Option<u64>) {
+        if self.phase != Phase::Begun {
+            return;
+        }
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        let date = exchange.date();
+        let server = exchange.server_header();
+        let (framing, persistent) = self.head.finish(self.facts, known_length, &date, server);
+        exchange.set_status(self.head.status());
+        self.framing = framing;
+        self.writer = BodyWriter::new(framing);
+        self.persistent = persistent;
+        self.head_unsent = true;
+        self.phase = Phase::Open;
+    }
+
+    /// Sends one item of the body, with the head before it if that is still here, and with the
+    /// end of the body behind it if it is the `last`.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is; the iteration should stop.
+    pub(crate) fn send_item(&mut self, item: &[u8], last: bool) -> Result<Sent, Gone> {
+        self.open(last.then_some(item.len() as u64));
+        let item = self.clip(item);
+        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
+        if !self.head_unsent {
+            out.clear();
+        }
+        self.head_unsent = false;
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        if !item.is_empty() {
+            self.writer.before(item.len() as u64, out);
+        }
+        let sent = if item.len() <= JOIN {
+            out.extend_from_slice(item);
+            if !item.is_empty() {
+                self.writer.after(out);
+            }
+            if last {
+                self.persistent &= self.writer.finish(out);
+            }
+            if out.is_empty() { Ok(Sent::Taken) } else { exchange.send(out) }
+        } else {
+            let mut tail = Vec::new();
+            self.writer.after(&mut tail);
+            if last {
+                self.persistent &= self.writer.finish(&mut tail);
+            }
+            exchange.send_parts(&[out, item, &tail])
+        };
+        self.note(sent)
+    }
+
+    /// Sends what of the head and of the end of the body is not out yet: the iteration is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is.
+    pub(crate) fn send_end(&mut self) -> Result<(), Gone> {
+        // An empty answer to HEAD says nothing about the length of the one to GET.
+        self.open((!self.facts.is_head).then_some(0));
+        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
+        if !self.head_unsent {
+            out.clear();
+        }
+        self.head_unsent = false;
+        self.persistent &= self.writer.finish(out);
+        if out.is_empty() {
+            return Ok(());
+        }
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        let sent = exchange.send(out);
+        self.note(sent).map(drop)
+    }
+
+    /// Sends `length` bytes of `file` from `offset` as the rest of the body, and its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is.
+    pub(crate) fn send_file(
+        &mut self,
+        file: std::fs::File,
+        offset: u64,
+        length: u64,
+    ) -> Result<Sent, Gone> {
+        self.open(Some(length));
+        let allowed = self.writer.allowed(length);
+        let length = if self.is_bodiless() { 0 } else { length.min(allowed) };
+        if length == 0 {
+            return self.send_end().map(|()| Sent::Taken);
+        }
+        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
+        if !self.head_unsent {
+            out.clear();
+        }
+        self.head_unsent = false;
+        self.writer.before(length, out);
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        if !out.is_empty() {
+            let sent = exchange.send(out);
+            self.note(sent)?;
+        }
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        let sent = exchange.send_file(file, offset, length);
+        self.note(sent)?;
+        self.frame.clear();
+        self.writer.after(&mut self.frame);
+        self.persistent &= self.writer.finish(&mut self.frame);
+        if self.frame.is_empty() {
+            return sent;
+        }
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        let sent = exchange.send(&self.frame);
+        self.note(sent)
+    }
+
+    /// Blocks until there is room after [`Sent::Full`]; the interpreter must be released.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is.
+    pub(crate) fn wait_room(&mut self) -> Result<(), Gone> {
+        let waited = self.exchange().wait_room();
+        self.gone |= waited.is_err();
+        waited
+    }
+
+    /// Sends an interim response of the application.
+    pub(crate) fn send_interim(&mut self, bytes: &[u8]) {
+        let sent = self.exchange().send(bytes);
+        // A client that is gone shows at the response itself.
+        let _ = self.note(sent);
+    }
+
+    /// Ends a response that went well so far; `clean` is false when the connection must close.
+    pub(crate) fn finish(&mut self, clean: bool) {
+        let body_bytes = self.writer.sent();
+        let persistent = clean && self.persistent && !self.gone && !self.excess;
+        self.exchange().finish(body_bytes, persistent);
+    }
+
+    /// Ends a failed response: a whole error page when nothing is out yet, else a visible cut.
+    pub(crate) fn fail(&mut self, status: u16) {
+        if self.phase == Phase::Open && !self.head_unsent {
+            self.finish(false);
+            return;
+        }
+        let facts = self.facts;
+        let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        let sent = send_error_page(exchange, status, facts.is_head);
+        self.phase = Phase::Open;
+        self.head_unsent = false;
+        self.gone |= sent.is_err();
+    }
+
+    /// The part of `item` that may go out.
+    fn clip<'i>(&mut self, item: &'i [u8]) -> &'i [u8] {
+        if self.framing == BodyFraming::None {
+            return &[];
+        }
+        let allowed = self.writer.allowed(item.len() as u64);
+        if allowed < item.len() as u64 {
+            self.excess = true;
+            return &item[..allowed as usize];
+        }
+        item
+    }
+
+    fn note(&mut self, sent: Result<Sent, Gone>) -> Result<Sent, Gone> {
+        self.gone |= sent.is_err();
+        sent
+    }
+}
+
+/// Answers with the fixed page of `status`, after which the connection closes.
+pub(crate) fn send_error_page(
+    exchange: &mut Exchange,
+    status: u16,
+    is_head: bool,
+) -> Result<(), Gone> {
+    let mut page = Vec::new();
+    let date = exchange.date();
+    error_page(status, is_head, &date, exchange.server_header(), &mut page);
+    let head = page.windows(4).position(|four| four == b"\r\n\r\n").map_or(page.len(), |at| at + 4);
+    exchange.set_status(status);
+    let sent = exchange.send(&page);
+    exchange.finish((page.len() - head) as u64, false);
+    sent.map(drop)
+}
