@@ -1,7 +1,6 @@
 //! What went wrong in the application, as the error log shows it, and `wsgi.errors`.
 
-use std::io::Write;
-
+use oxicorn_worker::error_log;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyStringMethods};
@@ -45,7 +44,8 @@ impl ErrorStream {
         let length = text.len()?;
         let bytes = text.to_string_lossy();
         let bytes = bytes.as_bytes();
-        py.detach(|| write_raw(bytes));
+        // A log that cannot be written to must not fail a request: the log counts what it loses.
+        py.detach(|| error_log::write_raw(bytes));
         Ok(length)
     }
 
@@ -93,9 +93,4 @@ impl ErrorStream {
     fn errors(&self) -> &'static str {
         "replace"
     }
-}
-
-/// A log that cannot be written to must not fail a request: errors are dropped.
-fn write_raw(bytes: &[u8]) {
-    let _ = std::io::stderr().lock().write_all(bytes);
 }

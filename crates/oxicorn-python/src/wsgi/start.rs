@@ -174,7 +174,7 @@ fn hint(slot: &Slot, headers: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let mut bytes = Vec::new();
     early_hints(&pairs, &mut bytes)
-        .map_err(|bad| PyValueError::new_err(format!("early hints refused: {}", explain(bad))))?;
+        .map_err(|bad| PyValueError::new_err(format!("early hints refused: {bad}")))?;
     let mut live = slot.borrow()?;
     if live.phase() != Phase::Open && live.facts().version == Version::Http11 {
         live.send_interim(&bytes);
@@ -194,23 +194,12 @@ fn raised(exc_info: Option<&Bound<'_, PyAny>>) -> PyErr {
 }
 
 fn refused_status(bad: BadResponse, status: &[u8]) -> PyErr {
-    PyValueError::new_err(format!("status `{}` refused: {}", status.escape_ascii(), explain(bad)))
+    PyValueError::new_err(format!("status `{}` refused: {bad}", status.escape_ascii()))
 }
 
 /// Names the field but never shows its value, which may be a secret.
 fn refused_field(bad: BadResponse, name: &[u8]) -> PyErr {
-    PyValueError::new_err(format!("header `{}` refused: {}", name.escape_ascii(), explain(bad)))
-}
-
-fn explain(bad: BadResponse) -> &'static str {
-    match bad {
-        BadResponse::Status => "it must be three digits (200 to 599), a space and a reason",
-        BadResponse::Informational => "an application cannot answer with 1xx",
-        BadResponse::FieldName => "the name is not a token",
-        BadResponse::FieldValue => "the value has a control character",
-        BadResponse::ContentLength => "Content-Length must be sent once, in digits only",
-        _ => "it cannot be sent",
-    }
+    PyValueError::new_err(format!("header `{}` refused: {bad}", name.escape_ascii()))
 }
 
 fn beyond_latin1(what: &str) -> PyErr {

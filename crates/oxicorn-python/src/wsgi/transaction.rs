@@ -255,7 +255,7 @@ impl Live {
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         let date = exchange.date();
         let server = exchange.server_header();
-        let (framing, persistent) = self.head.finish(self.facts, known_length, &date, server);
+        let (framing, persistent) = self.head.finish(self.facts, known_length, date, server);
         exchange.set_status(self.head.status());
         self.framing = framing;
         self.writer = BodyWriter::new(framing);
@@ -432,7 +432,7 @@ pub(crate) fn send_error_page(
 ) -> Result<(), Gone> {
     let mut page = Vec::new();
     let date = exchange.date();
-    error_page(status, is_head, &date, exchange.server_header(), &mut page);
+    error_page(status, is_head, date, exchange.server_header(), &mut page);
     let head = page.windows(4).position(|four| four == b"\r\n\r\n").map_or(page.len(), |at| at + 4);
     exchange.set_status(status);
     let sent = exchange.send(&page);
