@@ -35,6 +35,8 @@ pub struct LogFile {
     place: RwLock<Place>,
     /// The last write ended inside a line: the next one must begin on a line of its own.
     torn: AtomicBool,
+    /// The process's output streams go to the file too, also after it was reopened.
+    captures_output: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -91,7 +93,7 @@ impl LogFile {
         let fresh = open_append(path, *owner)?;
         rustix::io::dup3(&fresh, fd, DupFlags::CLOEXEC)?;
         self.torn.store(false, Ordering::Relaxed);
-        Ok(())
+        self.capture_again(&place)
     }
 
     /// Moves the log to another place.
@@ -110,7 +112,7 @@ impl LogFile {
             (old, new) => *old = new,
         }
         self.torn.store(false, Ordering::Relaxed);
-        Ok(())
+        self.capture_again(&place)
     }
 
     /// Gives a log file to the user that the workers run as, so that they can reopen it.
@@ -127,18 +129,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Makes the process's standard output and error streams go to this log, if it is a file.
+    /// Makes the process's standard output and error streams go to this log while it is a file.
     ///
     /// # Errors
     ///
     /// The kernel refuses to duplicate the descriptor.
     pub fn capture_output(&self) -> io::Result<()> {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        if let Place::File { fd, .. } = &*place {
-            rustix::stdio::dup2_stdout(fd)?;
-            rustix::stdio::dup2_stderr(fd)?;
-        }
-        Ok(())
+        self.captures_output.store(true, Ordering::Relaxed);
+        self.capture_again(&self.place.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The number of the descriptor that lines are written to; reopening does not change it.
@@ -153,8 +151,23 @@ impl LogFile {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    fn capture_again(&self, place: &Place) -> io::Result<()> {
+        if let (Place::File { fd, .. }, true) =
+            (place, self.captures_output.load(Ordering::Relaxed))
+        {
+            rustix::stdio::dup2_stdout(fd)?;
+            rustix::stdio::dup2_stderr(fd)?;
+        }
+        Ok(())
+    }
+
     const fn at(place: Place) -> Self {
-        Self { place: RwLock::new(place), torn: AtomicBool::new(false), dropped: AtomicU64::new(0) }
+        Self {
+            place: RwLock::new(place),
+            torn: AtomicBool::new(false),
+            captures_output: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+        }
     }
 }
 

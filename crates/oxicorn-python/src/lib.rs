@@ -4,6 +4,7 @@ mod errors;
 #[expect(unsafe_code, reason = "the calls into CPython that PyO3 has no safe name for")]
 mod ffi;
 mod keys;
+mod log;
 mod wsgi;
 
 use pyo3::prelude::*;
@@ -12,6 +13,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _oxicorn {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
