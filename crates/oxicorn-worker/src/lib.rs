@@ -25,6 +25,8 @@ mod reactor;
 mod serve;
 mod timers;
 mod token;
+#[cfg(test)]
+mod token_model;
 mod worker;
 
 pub use application::{Application, Body, Link, Request};

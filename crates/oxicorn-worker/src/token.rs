@@ -14,7 +14,11 @@
 //! never nobody for long while there is something to do.
 
 /// Fast calls after which requests are run where they were read again.
+#[cfg(not(test))]
 pub(crate) const EAGER_CALLS: u32 = 256;
+/// Few, so that the model of all interleavings stays small.
+#[cfg(test)]
+pub(crate) const EAGER_CALLS: u32 = 2;
 
 /// The holder of the poll token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -109,6 +113,12 @@ impl Token {
         let woken = self.permits > 0;
         self.permits -= usize::from(woken);
         woken
+    }
+
+    /// Followers, with and without a permit.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.idle + self.permits
     }
 
     /// A call is over: `slow` if it took longer than about a millisecond.
