@@ -1,0 +1,221 @@
+//! A worker with a fake application on a loopback port, and a client for it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use oxicorn_http::h1::encode::{BodyWriter, ResponseHead};
+use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent, Worker};
+
+/// What the fake application does, by path:
+/// `/echo` answers with the body; `/sleep/MS` waits; `/big/N` answers N bytes in pieces of 64 KiB;
+/// `/panic` panics; anything else is answered with the path itself.
+#[derive(Default)]
+pub struct Fake {
+    /// One at a time holds the interpreter.
+    interpreter: Mutex<()>,
+    pub calls: AtomicUsize,
+    pub running: AtomicUsize,
+    pub most_running: AtomicUsize,
+}
+
+impl Application for Fake {
+    fn call(&self, request: Request<'_>, mut exchange: Exchange) -> Exchange {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        let path = String::from_utf8_lossy(request.head.path(request.bytes)).into_owned();
+        let body = match request.body {
+            Body::Empty => path.clone().into_bytes(),
+            Body::Memory(bytes) => bytes.to_vec(),
+            Body::File(mut file, length) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).expect("spooled body");
+                assert_eq!(bytes.len() as u64, length);
+                bytes
+            }
+            Body::Streaming => {
+                let mut bytes = Vec::new();
+                loop {
+                    match exchange.read_body(&mut bytes, 1000) {
+                        Ok(0) => break bytes,
+                        Ok(_) => {}
+                        Err(_) => {
+                            self.running.fetch_sub(1, Ordering::SeqCst);
+                            return exchange;
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(millis) = path.strip_prefix("/sleep/") {
+            std::thread::sleep(Duration::from_millis(millis.parse().expect("number")));
+        }
+        let mut left = match path.strip_prefix("/big/") {
+            Some(count) => count.parse().expect("number"),
+            None => body.len(),
+        };
+        let mut head = ResponseHead::default();
+        head.begin(exchange.facts().version, b"200 OK").expect("status");
+        let facts = exchange.facts();
+        let length = Some(left as u64);
+        let (framing, persistent) = head.finish(facts, length, exchange.date(), None);
+        let mut writer = BodyWriter::new(framing);
+        let total = left;
+        if !path.starts_with("/big/") {
+            head.buffer().extend_from_slice(&body);
+            left = 0;
+        }
+        let mut alive = exchange.send(head.buffer()).is_ok();
+        let piece = vec![b'x'; 64 * 1024];
+        while left > 0 && alive {
+            let count = left.min(piece.len());
+            match exchange.send(&piece[..count]) {
+                Ok(Sent::Taken) => {}
+                Ok(Sent::Full) => alive = exchange.wait_room().is_ok(),
+                Err(_) => alive = false,
+            }
+            left -= count;
+        }
+        writer.before(total as u64, &mut Vec::new());
+        exchange.set_status(200);
+        exchange.finish(total as u64, persistent && alive);
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        exchange
+    }
+
+    fn released(&self, wait: &mut dyn FnMut()) {
+        wait();
+    }
+
+    fn checkpoint(&self) -> bool {
+        drop(self.interpreter.lock());
+        true
+    }
+
+    fn attached(&self, thread: &mut dyn FnMut()) {
+        thread();
+    }
+}
+
+/// A running worker.
+pub struct Running {
+    pub address: SocketAddr,
+    pub app: Arc<Fake>,
+    pub worker: Worker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start(config: Config) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("non-blocking");
+        let address = listener.local_addr().expect("address");
+        let app = Arc::new(Fake::default());
+        let listeners = vec![listener.into()];
+        let worker = Worker::new(config, listeners, app.clone(), Control::default());
+        let worker = worker.expect("worker");
+        let serving = worker.clone();
+        let thread = std::thread::spawn(move || serving.run().expect("threads"));
+        Self { address, app, worker, thread: Some(thread) }
+    }
+
+    pub fn dial(&self) -> Client {
+        let stream = TcpStream::connect(self.address).expect("connect");
+        stream.set_nodelay(true).expect("nodelay");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
+        Client { stream, buffer: Vec::new() }
+    }
+
+    /// Waits for the worker to end by itself.
+    pub fn join(&mut self) {
+        let thread = self.thread.take().expect("running");
+        thread.join().expect("no panic");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.worker.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A client that keeps what it read ahead.
+pub struct Client {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// A response as the client saw it.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("send");
+    }
+
+    pub fn get(&mut self, path: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        self.response()
+    }
+
+    pub fn response(&mut self) -> Response {
+        let end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.fill(), "closed inside a head: {:?}", self.buffer);
+        };
+        let head = String::from_utf8(self.buffer.drain(..end).collect()).expect("text");
+        let length = head
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+            })
+            .unwrap_or(0);
+        while self.buffer.len() < length {
+            assert!(self.fill(), "closed inside a body");
+        }
+        let body = self.buffer.drain(..length).collect();
+        let status = head.get(9..12).and_then(|code| code.parse().ok()).expect("status");
+        Response { status, head, body }
+    }
+
+    pub fn is_closed(&mut self) -> bool {
+        self.buffer.is_empty() && !self.fill()
+    }
+
+    fn fill(&mut self) -> bool {
+        let mut piece = [0; 65536];
+        match self.stream.read(&mut piece) {
+            Ok(count) => {
+                self.buffer.extend_from_slice(&piece[..count]);
+                count > 0
+            }
+            Err(error) => {
+                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "no answer in time");
+                false
+            }
+        }
+    }
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
