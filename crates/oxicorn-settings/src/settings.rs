@@ -1,0 +1,123 @@
+//! The typed result of all layers, and what spans settings.
+//!
+//! Nothing looks a setting up by its name at run time: a module that needs one reads its field.
+
+use std::time::Duration;
+
+use crate::bind::BindAddress;
+use crate::layers::{Origin, Warning};
+use crate::network::Networks;
+use crate::setting::Setting;
+use crate::value::{Value, WorkerClass};
+
+/// What to do with a field whose name has an underscore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderMap {
+    /// Leave it out.
+    #[default]
+    Drop,
+    /// Refuse the request.
+    Refuse,
+    /// Keep it.
+    Dangerous,
+}
+
+/// One setting with the value that won, and where that was written.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The entry of the table.
+    pub setting: &'static Setting,
+    /// Its value.
+    pub value: Value,
+    /// Who decided.
+    pub origin: Origin,
+}
+
+/// Every setting, typed. The fields are named after the settings; see the reference for their
+/// meaning.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "each field is the setting of its name, documented in the table")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Settings {
+    pub config: Option<String>,
+    pub wsgi_app: Option<String>,
+    pub check_config: bool,
+    pub print_config: bool,
+
+    pub bind: Vec<BindAddress>,
+    pub backlog: u32,
+    pub reuse_port: bool,
+
+    pub workers: usize,
+    pub worker_class: WorkerClass,
+    pub threads: usize,
+    pub worker_connections: usize,
+    pub max_requests: u64,
+    pub max_requests_jitter: u64,
+    pub timeout: Duration,
+    pub graceful_timeout: Duration,
+    pub keepalive: Duration,
+    pub keepalive_requests: u32,
+
+    pub request_buffering: bool,
+    pub body_memory: usize,
+    pub tmp_upload_dir: Option<String>,
+    pub response_buffer_limit: u64,
+    pub client_head_timeout: Duration,
+    pub client_body_rate: u64,
+    pub client_body_grace: Duration,
+    pub client_send_timeout: Duration,
+
+    pub limit_request_line: usize,
+    pub limit_request_fields: usize,
+    pub limit_request_field_size: usize,
+    pub limit_request_body: u64,
+
+    pub forwarded_allow_ips: Networks,
+    pub secure_scheme_headers: Vec<(String, String)>,
+    pub forwarder_headers: Vec<String>,
+    pub header_map: HeaderMap,
+
+    pub accesslog: Option<String>,
+    pub access_log_format: String,
+    pub errorlog: Option<String>,
+    pub loglevel: String,
+    pub capture_output: bool,
+
+    pub preload_app: bool,
+    pub sendfile: bool,
+    pub chdir: Option<String>,
+    pub raw_env: Vec<String>,
+    pub pythonpath: Option<String>,
+    pub pidfile: Option<String>,
+    pub user: Option<String>,
+    pub group: Option<String>,
+    pub initgroups: bool,
+    pub umask: u32,
+    pub proc_name: Option<String>,
+
+    pub server_header: Option<String>,
+    pub permit_missing_host: bool,
+
+    pub(crate) chosen: Vec<Chosen>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Settings {
+    /// The value and origin of the setting of this name.
+    #[must_use]
+    pub fn chosen(&self, name: &str) -> Option<&Chosen> {
+        self.chosen.iter().find(|chosen| chosen.setting.name == name)
+    }
+
+    /// Every setting with its value and origin, in the order of the reference.
+    pub fn all(&self) -> impl Iterator<Item = &Chosen> {
+        self.chosen.iter()
+    }
+
+    /// What the operator should know, but need not stop the start.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}

@@ -1,0 +1,179 @@
+//! How many workers there are, and how long they and their connections live.
+
+use super::{MOST, nothing};
+use crate::setting::{Kind, Section, Setting, Support};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "workers",
+        section: Section::WorkerProcesses,
+        flags: &["-w", "--workers"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: 4096 },
+        default: "1",
+        short: "Number of worker processes",
+        long: "Two per core is a good start; memory is the usual limit. If the environment \
+           has `WEB_CONCURRENCY`, that is the default.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.workers = value.number()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "worker_class",
+        section: Section::WorkerProcesses,
+        flags: &["-k", "--worker-class"],
+        meta: "CLASS",
+        kind: Kind::WorkerClass,
+        default: "sync",
+        short: "How a worker runs the application: sync or gthread",
+        long: "Both are the same engine here; it takes slow clients off the application in \
+           either case. With one thread the application runs strictly one request at a \
+           time, on the main thread.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.worker_class = value.worker_class()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "threads",
+        section: Section::WorkerProcesses,
+        flags: &["--threads"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: 4096 },
+        default: "1",
+        short: "Threads of each worker that run the application",
+        long: "Raise it for applications that are thread-safe and wait for databases or other \
+           services.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.threads = value.number()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "worker_connections",
+        section: Section::WorkerProcesses,
+        flags: &["--worker-connections"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: MOST },
+        default: "1000",
+        short: "Most connections of one worker at a time",
+        long: "At the limit the kept-alive connection that was idle longest is closed first. \
+           Open connections cost memory and a descriptor, never a thread.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.worker_connections = value.number()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max_requests",
+        section: Section::WorkerProcesses,
+        flags: &["--max-requests"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: u64::MAX },
+        default: "0",
+        short: "Requests after which a worker is replaced; 0 is never",
+        long: "A remedy for applications that leak memory.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.max_requests = value.integer()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max_requests_jitter",
+        section: Section::WorkerProcesses,
+        flags: &["--max-requests-jitter"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: MOST },
+        default: "0",
+        short: "Most that chance adds to max_requests in each worker",
+        long: "Keeps workers from being replaced all at once.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.max_requests_jitter = value.integer()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "timeout",
+        section: Section::WorkerProcesses,
+        flags: &["-t", "--timeout"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "30",
+        short: "Silence after which a worker is aborted and replaced; 0 is never",
+        long: "With one thread this limits the time of one request. The log shows the request \
+           and the stacks of the worker that was stopped.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.timeout = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "graceful_timeout",
+        section: Section::WorkerProcesses,
+        flags: &["--graceful-timeout"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "30",
+        short: "Time that a stopping worker has for open requests",
+        long: "After it the worker is killed. Make it longer than the longest request that \
+           must survive a reload.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.graceful_timeout = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "keepalive",
+        section: Section::WorkerProcesses,
+        flags: &["--keep-alive"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "75",
+        short: "Time to wait for the next request of a connection; 0 closes it",
+        long: "Make it longer than the idle time of a load balancer in front, or that may use \
+           a connection in the moment it is closed here. gunicorn's default is 2.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.keepalive = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "keepalive_requests",
+        section: Section::WorkerProcesses,
+        flags: &["--keepalive-requests"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: MOST },
+        default: "0",
+        short: "Requests after which a connection is closed; 0 is no limit",
+        long: "Set it to spread long-lived connections over workers again from time to time.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.keepalive_requests = value.number()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "boot_timeout",
+        section: Section::WorkerProcesses,
+        flags: &["--boot-timeout"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "0",
+        short: "Time a worker has to load the application; 0 is no limit",
+        long: "Set it if loading can hang, as on a service that does not answer.",
+        support: Support::WarnIgnored(
+            "this version waits as long as the application takes to load",
+        ),
+        apply: nothing,
+    },
+];
