@@ -15,6 +15,7 @@ use oxicorn_http::{Event, Head, Reject};
 use oxicorn_os::epoll::{Interest, wait_one};
 use oxicorn_os::stream::Moved;
 
+use crate::access_log::AccessNeeds;
 use crate::channel::{Channel, millis};
 use crate::flusher::Flusher;
 use crate::outbox::Outbox;
@@ -66,6 +67,8 @@ pub struct Exchange {
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
     decoded: Vec<u8>,
+    response_fields: Vec<u8>,
+    environ: Vec<Option<Vec<u8>>>,
 }
 
 /// What is left when the application is done with an exchange.
@@ -76,6 +79,8 @@ pub(crate) struct Ended {
     pub(crate) persistent: bool,
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
+    pub(crate) response_fields: Vec<u8>,
+    pub(crate) environ: Vec<Option<Vec<u8>>>,
 }
 
 impl Exchange {
@@ -99,6 +104,8 @@ impl Exchange {
             body_bytes: 0,
             flusher: None,
             decoded: Vec::new(),
+            response_fields: Vec::new(),
+            environ: Vec::new(),
         }
     }
 
@@ -355,6 +362,23 @@ impl Exchange {
         self.status = status;
     }
 
+    /// What the access log wants to know beside the request; `None` when there is no access log.
+    #[must_use]
+    pub fn log_needs(&self) -> Option<&AccessNeeds> {
+        self.shared.control.access_log.as_ref().map(|log| log.needs())
+    }
+
+    /// Keeps the field lines of the response for the access log, if it
+    /// [wants](Self::log_needs) them.
+    pub fn keep_response_fields(&mut self, fields: &[u8]) {
+        self.response_fields = fields.to_vec();
+    }
+
+    /// Keeps the values of the environ keys that the access log [wants](Self::log_needs).
+    pub fn keep_environ(&mut self, values: Vec<Option<Vec<u8>>>) {
+        self.environ = values;
+    }
+
     /// Ends the response: `body_bytes` of body went out, and the connection stays if `persistent`.
     ///
     /// Not calling it (or `persistent == false`) closes the connection; an incomplete response
@@ -382,6 +406,8 @@ impl Exchange {
             persistent: self.persistent,
             status: self.status,
             body_bytes: self.body_bytes,
+            response_fields: self.response_fields,
+            environ: self.environ,
         }
     }
 }

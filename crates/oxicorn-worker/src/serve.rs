@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oxicorn_http::h1::encode::{RequestFacts, error_page};
 use oxicorn_http::{Framing, Head, Reject};
 use oxicorn_os::stream::Moved;
 
+use crate::access_log::{AccessLog, AccessRecord};
 use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
 use crate::exchange::Ended;
 use crate::outbox::{Flushed, Outbox};
 use crate::poller::Poller;
 use crate::reactor::Shared;
-use crate::{Body, Exchange, Request};
+use crate::{Body, Exchange, Link, Request, error_log};
 
 /// Pipelined requests of one connection that run before the others get their turn.
 const PIPELINED: usize = 16;
@@ -262,6 +264,8 @@ impl Shared {
         if let Some(sequence) = sequence {
             sequence.fetch_add(1, Ordering::Release);
         }
+        let log = self.control.access_log.as_deref();
+        let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
         let ticket = self.control.slot.as_ref().map(|slot| {
             let client = link.remote_addr.as_bytes();
@@ -280,7 +284,12 @@ impl Shared {
             self.lock().token.call_done(slow);
         }
         self.count_request();
-        self.after(exchange.end(), turn.now.max(self.clock.coarse()))
+        let ended = exchange.end();
+        if let Some(log) = log {
+            let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
+            log_exchange(log, request_record(head, bytes, &link), &ended, duration);
+        }
+        self.after(ended, turn.now.max(self.clock.coarse()))
     }
 
     /// Whether the server wants to keep a connection after this request.
@@ -371,11 +380,8 @@ impl Shared {
         channel: Box<Channel>,
         reject: Reject,
     ) -> Option<Box<Channel>> {
-        log::warn!(
-            target: "oxicorn.error",
-            "Invalid request from ip={}: {reject}",
-            channel.link.remote_addr
-        );
+        let ip = &channel.link.remote_addr;
+        error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"));
         self.answer(poller, channel, reject.status())
     }
 
@@ -390,6 +396,12 @@ impl Shared {
         let date = poller.date.at(poller.now);
         let server = self.config.server_header.as_deref().map(str::as_bytes);
         error_page(status, false, &date, server, &mut page);
+        if let Some(log) = &self.control.access_log {
+            let none = AccessRecord::default();
+            let record = AccessRecord { remote_addr: channel.link.remote_addr.as_bytes(), ..none };
+            let body_bytes = body_length(&page);
+            write_record(log, AccessRecord { status, body_bytes, ..record });
+        }
         channel.pending = None;
         channel.carry = Vec::new();
         let mut outbox = Outbox::default();
@@ -401,4 +413,40 @@ impl Shared {
         channel.enter(Stage::Flushing(Then::Linger), poller.now, until);
         self.flush(poller.now, channel, Then::Linger)
     }
+}
+
+/// Bytes of a page of ours after its head.
+fn body_length(page: &[u8]) -> u64 {
+    let end = page.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |at| at + 4);
+    (page.len() - end) as u64
+}
+
+/// What the access log says of a request.
+fn request_record<'a>(head: &'a Head, bytes: &'a [u8], link: &'a Link) -> AccessRecord<'a> {
+    let remote_addr = link.remote_addr.as_bytes();
+    AccessRecord { remote_addr, ..AccessRecord::of_request(head, bytes) }
+}
+
+/// Writes the line of an exchange that the application ended.
+fn log_exchange(log: &AccessLog, request: AccessRecord<'_>, ended: &Ended, duration: Duration) {
+    let record = AccessRecord {
+        status: ended.status,
+        body_bytes: ended.body_bytes,
+        duration,
+        response_fields: &ended.response_fields,
+        environ: &ended.environ,
+        ..request
+    };
+    write_record(log, record);
+}
+
+/// Adds when and where it happened, and writes the line.
+fn write_record(log: &AccessLog, record: AccessRecord<'_>) {
+    let unix_secs = if log.needs().wall_clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        i64::try_from(wall.as_secs()).unwrap_or(0)
+    } else {
+        0
+    };
+    log.record(&AccessRecord { pid: std::process::id(), unix_secs, ..record });
 }

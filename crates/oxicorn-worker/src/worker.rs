@@ -9,6 +9,7 @@ use std::time::Duration;
 use oxicorn_os::epoll::wait_either;
 use oxicorn_os::scoreboard::Slot;
 
+use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
 use crate::token::{Holder, Next};
@@ -35,6 +36,8 @@ pub struct Control {
     pub on_signal: Box<dyn Fn(u8) -> Signal + Send + Sync>,
     /// Called once, when `max_requests` is reached.
     pub on_max_requests: Box<dyn Fn() + Send + Sync>,
+    /// Where each exchange gets its line, if anywhere.
+    pub access_log: Option<Arc<AccessLog>>,
     /// The worker's record on the scoreboard, if there is a master to read it.
     pub slot: Option<Slot>,
 }
@@ -46,6 +49,7 @@ impl Default for Control {
             master: None,
             on_signal: Box::new(|_| Signal::Handled),
             on_max_requests: Box::new(|| ()),
+            access_log: None,
             slot: None,
         }
     }

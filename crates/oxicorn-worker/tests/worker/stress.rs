@@ -1,14 +1,12 @@
 //! Many connections, random delays, pipelining and hang-ups: every answer must be the right one.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{Running, eventually};
 use oxicorn_worker::Config;
-use support::{Running, eventually};
 
 /// A small generator with a printed seed, so that a failure can be run again.
 struct Random(u64);
@@ -81,7 +79,6 @@ fn client(running: &Running, random: &mut Random, served: &AtomicUsize) {
 }
 
 fn stress(threads: usize, seed: u64) {
-    println!("threads {threads} seed {seed}");
     let running = Arc::new(Running::start(Config { threads, ..Config::default() }));
     let served = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..16)
@@ -96,7 +93,7 @@ fn stress(threads: usize, seed: u64) {
         })
         .collect();
     for client in clients {
-        client.join().expect("every answer is right");
+        client.join().unwrap_or_else(|_| panic!("a wrong answer; threads {threads}, seed {seed}"));
     }
     assert!(served.load(Ordering::Relaxed) > 100);
     // Afterwards it is quiet, nothing is stuck, and the worker still serves.

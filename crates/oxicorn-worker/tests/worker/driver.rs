@@ -1,12 +1,10 @@
 //! A worker with a fake application over real sockets, rule by rule.
 
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Running, eventually};
 use oxicorn_worker::Config;
-use support::{Running, eventually};
 
 #[test]
 fn requests_of_one_connection_are_answered_in_order() {

@@ -14,12 +14,12 @@ use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent
 /// `/echo` answers with the body; `/sleep/MS` waits; `/big/N` answers N bytes in pieces of 64 KiB;
 /// `/panic` panics; anything else is answered with the path itself.
 #[derive(Default)]
-pub struct Fake {
+pub(crate) struct Fake {
     /// One at a time holds the interpreter.
     interpreter: Mutex<()>,
-    pub calls: AtomicUsize,
-    pub running: AtomicUsize,
-    pub most_running: AtomicUsize,
+    pub(crate) calls: AtomicUsize,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
 }
 
 impl Application for Fake {
@@ -102,15 +102,15 @@ impl Application for Fake {
 }
 
 /// A running worker.
-pub struct Running {
-    pub address: SocketAddr,
-    pub app: Arc<Fake>,
-    pub worker: Worker,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) app: Arc<Fake>,
+    pub(crate) worker: Worker,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn start(config: Config) -> Self {
+    pub(crate) fn start(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("address");
@@ -123,7 +123,7 @@ impl Running {
         Self { address, app, worker, thread: Some(thread) }
     }
 
-    pub fn dial(&self) -> Client {
+    pub(crate) fn dial(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("connect");
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
@@ -131,7 +131,7 @@ impl Running {
     }
 
     /// Waits for the worker to end by itself.
-    pub fn join(&mut self) {
+    pub(crate) fn join(&mut self) {
         let thread = self.thread.take().expect("running");
         thread.join().expect("no panic");
     }
@@ -147,30 +147,30 @@ impl Drop for Running {
 }
 
 /// A client that keeps what it read ahead.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// A response as the client saw it.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Client {
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("send");
     }
 
-    pub fn get(&mut self, path: &str) -> Response {
+    pub(crate) fn get(&mut self, path: &str) -> Response {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         self.response()
     }
 
-    pub fn response(&mut self) -> Response {
+    pub(crate) fn response(&mut self) -> Response {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end + 4;
@@ -192,7 +192,7 @@ impl Client {
         Response { status, head, body }
     }
 
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && !self.fill()
     }
 
@@ -212,7 +212,7 @@ impl Client {
 }
 
 /// Waits until something holds.
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");

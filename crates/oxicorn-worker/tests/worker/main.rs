@@ -1,0 +1,5 @@
+//! A worker over real sockets, with a fake application in Python's place.
+
+mod driver;
+mod stress;
+mod support;
