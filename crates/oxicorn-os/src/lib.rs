@@ -20,6 +20,7 @@ pub mod scoreboard;
 pub mod spool;
 pub mod stream;
 pub mod waker;
+pub mod watch;
 
 pub use error::OsError;
 pub use log_file::{LogFile, LogTarget};

@@ -8,6 +8,29 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use crate::OsError;
 
+/// The number of SIGHUP.
+pub const HUP: i32 = nix::sys::signal::Signal::SIGHUP as i32;
+/// The number of SIGINT.
+pub const INT: i32 = nix::sys::signal::Signal::SIGINT as i32;
+/// The number of SIGQUIT.
+pub const QUIT: i32 = nix::sys::signal::Signal::SIGQUIT as i32;
+/// The number of SIGABRT.
+pub const ABRT: i32 = nix::sys::signal::Signal::SIGABRT as i32;
+/// The number of SIGKILL.
+pub const KILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+/// The number of SIGUSR1.
+pub const USR1: i32 = nix::sys::signal::Signal::SIGUSR1 as i32;
+/// The number of SIGUSR2.
+pub const USR2: i32 = nix::sys::signal::Signal::SIGUSR2 as i32;
+/// The number of SIGTERM.
+pub const TERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
+/// The number of SIGTTIN.
+pub const TTIN: i32 = nix::sys::signal::Signal::SIGTTIN as i32;
+/// The number of SIGTTOU.
+pub const TTOU: i32 = nix::sys::signal::Signal::SIGTTOU as i32;
+/// The number of SIGWINCH.
+pub const WINCH: i32 = nix::sys::signal::Signal::SIGWINCH as i32;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -48,6 +71,12 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A signal's name, as `SIGKILL`.
+#[must_use]
+pub fn signal_name(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |known| known.as_str())
 }
 
 /// Asks the kernel to send TERM to this process when its parent dies.
@@ -181,6 +210,12 @@ mod tests {
     #[test]
     fn staying_who_we_are_needs_no_rights() {
         Identity::resolve(None, None).expect("us").assume().expect("nothing to do");
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!((signal_name(9), signal_name(15)), ("SIGKILL", "SIGTERM"));
+        assert_eq!(signal_name(63), "a real-time signal");
     }
 
     #[test]

@@ -4,7 +4,9 @@ mod errors;
 #[expect(unsafe_code, reason = "the calls into CPython that PyO3 has no safe name for")]
 mod ffi;
 mod keys;
+mod listeners;
 mod log;
+mod master;
 mod wsgi;
 
 use pyo3::prelude::*;
@@ -15,7 +17,11 @@ mod _oxicorn {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
+    use super::listeners::{Listener, Pidfile, assume_identity, become_worker, find_identity};
+    #[pymodule_export]
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
+    #[pymodule_export]
+    use super::master::{Master, Slot};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,146 @@
+//! Listening sockets, the pidfile and the user to run as, for the master's Python half.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxicorn_os::listener::{Address, Listener as Socket, Options};
+use oxicorn_os::pidfile::Pidfile as File;
+use oxicorn_os::process::{self, Identity};
+use oxicorn_os::{OsError, process::set_thread_name};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+/// A listening socket, shared by all workers.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Listener {
+    socket: Mutex<Option<Socket>>,
+    /// As operators read it: `http://127.0.0.1:8000` or `unix:/run/app.sock`.
+    #[pyo3(get)]
+    text: String,
+}
+
+#[pymethods]
+impl Listener {
+    /// Binds an address as settings write it, and listens.
+    #[new]
+    #[pyo3(signature = (address, *, backlog, reuse_port=false, v6_only=false, umask=0, owner=None))]
+    fn open(
+        address: &str,
+        backlog: i32,
+        reuse_port: bool,
+        v6_only: bool,
+        umask: u32,
+        owner: Option<(u32, u32)>,
+    ) -> PyResult<Self> {
+        let address = parse(address)?;
+        let options = Options { backlog, reuse_port, v6_only, umask, owner };
+        let socket = Socket::open(&address, &options)
+            .map_err(|error| raise(&error, format!("{error} (--bind)")))?;
+        let text = socket.info().text.clone();
+        Ok(Self { socket: Mutex::new(Some(socket)), text })
+    }
+
+    /// The descriptor; -1 once closed.
+    fn fileno(&self) -> RawFd {
+        self.lock().as_ref().map_or(-1, |socket| socket.as_fd().as_raw_fd())
+    }
+
+    /// Closes this process's descriptor; others may go on listening.
+    fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// Removes the path of a unix socket if it is still ours, then closes.
+    fn unlink(&self) {
+        if let Some(mut socket) = self.lock().take() {
+            socket.unlink();
+        }
+    }
+}
+
+impl Listener {
+    fn lock(&self) -> MutexGuard<'_, Option<Socket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file that says which process is the master.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Pidfile {
+    file: Mutex<Option<File>>,
+}
+
+#[pymethods]
+impl Pidfile {
+    /// Writes the file for this process.
+    #[new]
+    fn create(path: PathBuf) -> PyResult<Self> {
+        let file =
+            File::create(&path).map_err(|error| raise(&error, format!("{error} (--pid)")))?;
+        Ok(Self { file: Mutex::new(Some(file)) })
+    }
+
+    /// The living process that a pidfile names, if it is another one.
+    #[staticmethod]
+    fn running(path: PathBuf) -> Option<u32> {
+        File::running(&path)
+    }
+
+    /// Removes the file if it still names this process.
+    fn remove(&self) {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            file.remove();
+        }
+    }
+}
+
+/// The numbers of a user and a group, each given by name or number, or as they are.
+#[pyfunction]
+#[pyo3(signature = (user, group))]
+pub(crate) fn find_identity(user: Option<&str>, group: Option<&str>) -> PyResult<(u32, u32)> {
+    let found = identity(user, group)?;
+    Ok((found.uid(), found.gid()))
+}
+
+/// Becomes a user and a group for good; when it raises, do not go on.
+#[pyfunction]
+#[pyo3(signature = (user, group))]
+pub(crate) fn assume_identity(user: Option<&str>, group: Option<&str>) -> PyResult<()> {
+    identity(user, group)?.assume().map_err(|error| raise(&error, error.to_string()))
+}
+
+/// Asks the kernel for TERM when the parent dies, and names the process for `top`.
+#[pyfunction]
+pub(crate) fn become_worker(name: &str) -> PyResult<()> {
+    set_thread_name(name);
+    Ok(process::follow_parent()?)
+}
+
+fn identity(user: Option<&str>, group: Option<&str>) -> PyResult<Identity> {
+    Identity::resolve(user, group)
+        .map_err(|error| PyValueError::new_err(format!("{error} (--user, --group)")))
+}
+
+fn parse(text: &str) -> PyResult<Address> {
+    let inet = |text: &str| {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(Address::Inet(host.into(), port.parse().ok()?))
+    };
+    let address = if let Some(number) = text.strip_prefix("fd://") {
+        number.parse().ok().map(Address::Fd)
+    } else if let Some(name) = text.strip_prefix("unix:@") {
+        Some(Address::Abstract(name.into()))
+    } else if let Some(path) = text.strip_prefix("unix:") {
+        Some(Address::Unix(path.into()))
+    } else {
+        inet(text)
+    };
+    address.ok_or_else(|| PyValueError::new_err(format!("cannot listen on `{text}` (--bind)")))
+}
+
+/// An `OSError` with the kernel's number and our text.
+fn raise(error: &OsError, text: String) -> PyErr {
+    PyOSError::new_err((error.errno(), text))
+}

@@ -1,0 +1,369 @@
+//! The master's main loop: waits, asks the arbiter, and performs what needs no Python.
+//!
+//! What does need it (forking, hooks, settings) is handed to `oxicorn/master.py`, one effect at a
+//! time and in order.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use oxicorn_arbiter::{Arbiter, BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
+use oxicorn_os::inherit;
+use oxicorn_os::process::{self, signal_name};
+use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
+use oxicorn_os::watch::{Found, read_pipe, wait_readable};
+use oxicorn_worker::error_log;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+/// What a worker writes to its private pipe when it accepts requests.
+pub(crate) const READY: u8 = b'r';
+/// What it writes when it wants to be replaced.
+pub(crate) const RECYCLE: u8 = b'm';
+/// What it writes when it could not start.
+const BOOT_FAILED: u8 = b'3';
+/// What it writes when the application is not where it was said to be.
+const APP_MISSING: u8 = b'4';
+
+/// Workers that the scoreboard has room for. Memory is used for those only that exist.
+const SLOTS: usize = 1024;
+/// Longest wait: heartbeats are looked at that often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The record of one worker in the memory that it shares with the master.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Slot {
+    record: Record,
+}
+
+impl Slot {
+    /// The record itself, for the engine.
+    pub(crate) fn record(&self) -> Record {
+        self.record
+    }
+}
+
+/// Decides what the master does; `next()` gives what Python has to do of it.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Master {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    arbiter: Arbiter,
+    queue: VecDeque<Effect>,
+    /// Where each signal arrives as a byte: its number.
+    signals: OwnedFd,
+    board: Scoreboard,
+    children: Vec<Child>,
+}
+
+/// A worker's process and what ties it to us.
+struct Child {
+    age: u64,
+    pid: Option<u32>,
+    slot: usize,
+    record: Record,
+    /// The read end of its private pipe, until it ends.
+    notes: Option<OwnedFd>,
+}
+
+#[pymethods]
+impl Master {
+    /// `signals` is the read end of a non-blocking pipe on which signal numbers arrive.
+    #[new]
+    fn new(
+        workers: usize,
+        timeout: f64,
+        graceful_timeout: f64,
+        daemon: bool,
+        signals: RawFd,
+    ) -> PyResult<Self> {
+        let policy = policy(workers, timeout, graceful_timeout, daemon);
+        let inner = Inner {
+            arbiter: Arbiter::new(policy, Instant::now()),
+            queue: VecDeque::new(),
+            signals: inherit::adopt(signals)?,
+            board: Scoreboard::create(SLOTS)?,
+            children: Vec::new(),
+        };
+        let master = Self { inner: Mutex::new(inner) };
+        master.lock().feed(Event::Start);
+        Ok(master)
+    }
+
+    /// The next thing to do, when there is one: its name and up to two numbers.
+    ///
+    /// `spawn` (age, generation), `reload`, `settle` (generation), `abandon` (generation that
+    /// stays), `reopen`, `close`, `workers` (old, new), `reaped` (age, pid), `unbooted` (the same
+    /// for a worker that could not start), `stop` (exit code).
+    fn next(&self, py: Python<'_>) -> PyResult<(&'static str, u64, u64)> {
+        loop {
+            let todo = py.detach(|| {
+                let mut inner = self.lock();
+                inner.perform().map_or_else(|| inner.wait().map(|()| None), |todo| Ok(Some(todo)))
+            })?;
+            if let Some(todo) = todo {
+                return Ok(todo);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Reserves a worker's record before it is forked.
+    fn claim(&self, age: u64, generation: u64) -> PyResult<Slot> {
+        let mut inner = self.lock();
+        let free = (0..inner.board.slots())
+            .find(|slot| inner.children.iter().all(|child| child.slot != *slot));
+        let found = free.and_then(|slot| Some((slot, inner.board.slot(slot)?)));
+        let Some((slot, record)) = found else {
+            return Err(PyRuntimeError::new_err(format!("no more than {SLOTS} workers")));
+        };
+        record.claim(generation, monotonic_ms());
+        inner.children.push(Child { age, pid: None, slot, record, notes: None });
+        Ok(Slot { record })
+    }
+
+    /// A worker exists; `notes` is the read end of its private pipe, non-blocking.
+    fn forked(&self, age: u64, pid: u32, notes: RawFd) -> PyResult<()> {
+        let notes = inherit::adopt(notes)?;
+        let mut inner = self.lock();
+        if let Some(child) = inner.children.iter_mut().find(|child| child.age == age) {
+            child.pid = Some(pid);
+            child.notes = Some(notes);
+            child.record.set_pid(pid);
+        }
+        inner.feed(Event::Forked { age, pid });
+        Ok(())
+    }
+
+    /// A worker could not be forked.
+    fn fork_failed(&self, age: u64) {
+        let mut inner = self.lock();
+        inner.children.retain(|child| child.age != age);
+        inner.feed(Event::ForkFailed { age });
+    }
+
+    /// The settings were read again.
+    fn reloaded(&self, workers: usize, timeout: f64, graceful_timeout: f64, daemon: bool) {
+        self.lock().feed(Event::Reloaded(policy(workers, timeout, graceful_timeout, daemon)));
+    }
+
+    /// How many workers there are to be.
+    #[getter]
+    fn target(&self) -> usize {
+        self.lock().arbiter.target()
+    }
+
+    /// For the child after a fork: closes what only the master may hold.
+    fn let_go(&self) {
+        let mut inner = self.lock();
+        inner.queue.clear();
+        inner.children.clear();
+    }
+}
+
+impl Master {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn feed(&mut self, event: Event) {
+        let effects = self.arbiter.handle(event, Instant::now());
+        self.queue.extend(effects);
+    }
+
+    /// Performs effects up to the first one that needs Python.
+    fn perform(&mut self) -> Option<(&'static str, u64, u64)> {
+        while let Some(effect) = self.queue.pop_front() {
+            match effect {
+                Effect::Log(level, text) => {
+                    error_log::write(error_level(level), format_args!("{text}"))
+                }
+                Effect::Send { pid, order } => self.send(pid, order),
+                Effect::ReportRequests { pid } => self.report(pid),
+                Effect::Spawn { age, generation } => return Some(("spawn", age, generation)),
+                Effect::Reload => return Some(("reload", 0, 0)),
+                Effect::Settle { generation } => return Some(("settle", generation, 0)),
+                Effect::Abandon { generation } => return Some(("abandon", generation, 0)),
+                Effect::ReopenLogs => return Some(("reopen", 0, 0)),
+                Effect::CloseListeners => return Some(("close", 0, 0)),
+                Effect::WorkersChanged { old, new } => {
+                    return Some(("workers", old as u64, new as u64));
+                }
+                Effect::Reaped { age, pid, boot_failed } => {
+                    self.forget(age);
+                    let what = if boot_failed { "unbooted" } else { "reaped" };
+                    return Some((what, age, u64::from(pid)));
+                }
+                Effect::Stop { code } => return Some(("stop", u64::from(code.unsigned_abs()), 0)),
+            }
+        }
+        None
+    }
+
+    fn send(&self, pid: u32, order: Order) {
+        if let Err(error) = process::kill(pid, signal_number(order)) {
+            let text = format_args!("cannot signal worker (pid:{pid}): {error}");
+            error_log::write(error_log::Level::Error, text);
+        }
+    }
+
+    /// Tells which requests a worker is stuck with.
+    fn report(&self, pid: u32) {
+        let Some(child) = self.children.iter().find(|child| child.pid == Some(pid)) else { return };
+        let now = monotonic_ms();
+        for request in child.record.in_flight() {
+            let age = now.saturating_sub(request.start_ms);
+            let client = if request.client.is_empty() { b"-" } else { request.client.as_slice() };
+            let text = format_args!(
+                "In worker (pid:{pid}) for {}.{:03} s: {} {} client={}",
+                age / 1000,
+                age % 1000,
+                request.method.escape_ascii(),
+                request.path.escape_ascii(),
+                client.escape_ascii(),
+            );
+            error_log::write(error_log::Level::Critical, text);
+        }
+    }
+
+    fn forget(&mut self, age: u64) {
+        if let Some(at) = self.children.iter().position(|child| child.age == age) {
+            self.children.swap_remove(at).record.vacate();
+        }
+    }
+
+    /// Waits for something to happen, and tells the arbiter.
+    fn wait(&mut self) -> PyResult<()> {
+        let now = Instant::now();
+        let wait = match self.arbiter.poll_timeout(now) {
+            Some(due) => due.saturating_duration_since(now).min(TICK),
+            None => TICK,
+        };
+        let pipes = self.children.iter().filter_map(|child| child.notes.as_ref());
+        let fds: Vec<_> = std::iter::once(&self.signals).chain(pipes).map(AsFd::as_fd).collect();
+        let readable = wait_readable(&fds, wait)?;
+        if readable.first() == Some(&true) {
+            self.take_signals();
+        }
+        for at in 0..self.children.len() {
+            self.take_notes(at);
+        }
+        while let Some((pid, ending)) = process::reap() {
+            // What it said comes before what became of it.
+            if let Some(at) = self.children.iter().position(|child| child.pid == Some(pid)) {
+                self.take_notes(at);
+            }
+            let ending = match ending {
+                process::Ending::Exited(code) => Ending::Code(code),
+                process::Ending::Signaled(signal) => Ending::Signal(signal_name(signal)),
+            };
+            self.feed(Event::Exited { pid, ending });
+        }
+        self.take_heartbeats();
+        self.feed(Event::Tick);
+        Ok(())
+    }
+
+    /// Signals that came together count once each.
+    fn take_signals(&mut self) {
+        let mut seen = Vec::new();
+        while let Found::Bytes(bytes) = read_pipe(self.signals.as_fd()) {
+            for byte in bytes {
+                if !seen.contains(&byte) {
+                    seen.push(byte);
+                }
+            }
+        }
+        for signal in seen.into_iter().filter_map(|byte| meaning(i32::from(byte))) {
+            self.feed(Event::Signal(signal));
+        }
+    }
+
+    fn take_notes(&mut self, at: usize) {
+        let Some(child) = self.children.get_mut(at) else { return };
+        let (Some(pid), Some(pipe)) = (child.pid, &child.notes) else { return };
+        let notes = match read_pipe(pipe.as_fd()) {
+            Found::Bytes(bytes) => bytes,
+            Found::Nothing => return,
+            Found::End => {
+                child.notes = None;
+                return;
+            }
+        };
+        for note in notes {
+            match note {
+                READY => self.feed(Event::Ready { pid }),
+                RECYCLE => self.feed(Event::Recycle { pid }),
+                BOOT_FAILED => self.feed(Event::BootFailed { pid, failure: BootFailure::Worker }),
+                APP_MISSING => self.feed(Event::BootFailed { pid, failure: BootFailure::App }),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_heartbeats(&mut self) {
+        let (now, now_ms) = (Instant::now(), monotonic_ms());
+        let beats: Vec<_> = self
+            .children
+            .iter()
+            .filter_map(|child| {
+                let ago =
+                    Duration::from_millis(now_ms.saturating_sub(child.record.last_heartbeat()));
+                Some((child.pid?, now.checked_sub(ago)?))
+            })
+            .collect();
+        for (pid, at) in beats {
+            self.feed(Event::Heartbeat { pid, at });
+        }
+    }
+}
+
+fn policy(workers: usize, timeout: f64, graceful_timeout: f64, daemon: bool) -> Policy {
+    let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX / 4);
+    Policy {
+        workers,
+        timeout: (timeout > 0.0).then(|| seconds(timeout)),
+        graceful_timeout: seconds(graceful_timeout.max(0.0)),
+        daemon,
+    }
+}
+
+fn error_level(level: Level) -> error_log::Level {
+    match level {
+        Level::Debug => error_log::Level::Debug,
+        Level::Info => error_log::Level::Info,
+        Level::Warning => error_log::Level::Warning,
+        Level::Error => error_log::Level::Error,
+        Level::Critical => error_log::Level::Critical,
+    }
+}
+
+fn signal_number(order: Order) -> i32 {
+    match order {
+        Order::Finish => process::TERM,
+        Order::Leave => process::QUIT,
+        Order::Abort => process::ABRT,
+        Order::Kill => process::KILL,
+        Order::ReopenLogs => process::USR1,
+    }
+}
+
+fn meaning(number: i32) -> Option<Signal> {
+    match number {
+        process::HUP => Some(Signal::Hup),
+        process::INT => Some(Signal::Int),
+        process::QUIT => Some(Signal::Quit),
+        process::TERM => Some(Signal::Term),
+        process::TTIN => Some(Signal::Ttin),
+        process::TTOU => Some(Signal::Ttou),
+        process::USR1 => Some(Signal::Usr1),
+        process::USR2 => Some(Signal::Usr2),
+        process::WINCH => Some(Signal::Winch),
+        _ => None,
+    }
+}
