@@ -58,7 +58,7 @@ def test_many_silent_connections_are_only_memory(serve, dial):
 
 def test_dripped_head_is_given_up(serve, dial):
     """Each byte on its own keeps the client talking, but does not extend the limit."""
-    server = serve("hello", "--head-timeout", "1")
+    server = serve("hello", "--client-head-timeout", "1")
     peer = dial(server)
     peer.send(b"GET / HTTP/1.1\r\n")
 
@@ -73,12 +73,12 @@ def test_dripped_head_is_given_up(serve, dial):
 
 
 def test_silent_connection_is_closed(serve, dial):
-    server = serve("hello", "--head-timeout", "1")
+    server = serve("hello", "--client-head-timeout", "1")
     assert dial(server).closed_by_server()
 
 
 def test_stalled_body_is_given_up(serve, dial):
-    server = serve("mirror", "--body-timeout", "1")
+    server = serve("mirror", "--client-body-grace", "1")
     peer = dial(server)
     peer.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
     assert peer.response().status == 408
@@ -87,7 +87,7 @@ def test_stalled_body_is_given_up(serve, dial):
 
 
 def test_client_that_takes_nothing_is_given_up(serve, dial):
-    server = serve("sized", "--send-timeout", "1")
+    server = serve("sized", "--client-send-timeout", "1")
     peer = dial(server)
     peer.send(b"GET /33554432 HTTP/1.1\r\nHost: a\r\n\r\n")
     eventually(lambda: "/33554432" in server.access_log())

@@ -1,0 +1,44 @@
+"""What the documents say about the tree must be so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("corpus/*.md")]
+ROW = re.compile(r"^\| R(\d+) \| (.+?) \|(.*)\|$", re.MULTILINE)
+
+
+def requirements() -> dict[int, list[str]]:
+    """The tests named for each requirement."""
+    text = (ROOT / "docs/requirements.md").read_text()
+    return {int(m[1]): re.findall(r"`([^`]+)`", m[3]) for m in ROW.finditer(text)}
+
+
+def test_every_requirement_has_its_row():
+    assert sorted(requirements()) == [*range(1, 101), *range(113, 121)]
+
+
+def test_every_test_that_is_named_exists():
+    missing = []
+    for number, names in requirements().items():
+        for name in names:
+            path, _, test = name.partition("::")
+            if name.startswith("corpus/"):
+                exists = (ROOT / f"{name}.http").is_file()
+            else:
+                source = (ROOT / path).read_text() if (ROOT / path).is_file() else ""
+                exists = re.search(rf"\b(def|fn) {re.escape(test)}\(", source) is not None
+            if not exists:
+                missing.append(f"R{number}: {name}")
+    assert missing == []
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = []
+    for document in OURS:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if "://" not in target and not (document.parent / target).exists():
+                broken.append(f"{document.relative_to(ROOT)}: {target}")
+    assert broken == []
