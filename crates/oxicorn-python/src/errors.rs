@@ -5,12 +5,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyStringMethods};
 
-/// Target of the records that belong into the error log.
-pub(crate) const TARGET: &str = "oxicorn.error";
-
 /// Logs an exception with its traceback; `doing` says in which request.
 pub(crate) fn report(py: Python<'_>, doing: &str, error: &PyErr) {
-    log::error!(target: TARGET, "{doing}\n{}", traceback(py, error));
+    log::error!(target: error_log::ERROR, "{doing}\n{}", traceback(py, error));
 }
 
 /// The text that Python itself would print, without the last line end.

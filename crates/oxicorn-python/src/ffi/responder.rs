@@ -9,6 +9,7 @@ use std::mem::{offset_of, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
+use oxicorn_worker::error_log::CRITICAL;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -35,11 +36,7 @@ impl Responder {
         // SAFETY: `kind` is a ready type without items, made by `responder_type`.
         let object = unsafe { ffi::PyType_GenericAlloc(kind.as_type_ptr(), 0) };
         // SAFETY: `object` is null with an exception set, or a new reference that is ours to own.
-        let owned = unsafe { Bound::from_owned_ptr_or_err(kind.py(), object) };
-        let owned = match owned {
-            Ok(owned) => owned,
-            Err(error) => return Err(error),
-        };
+        let owned = unsafe { Bound::from_owned_ptr_or_err(kind.py(), object) }?;
         let object = object.cast::<Object>();
         // SAFETY: the type's size is that of `Object`, so the field is inside the allocation.
         let vectorcall = unsafe { &raw mut (*object).vectorcall };
@@ -129,7 +126,7 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         unsafe { ptr::drop_in_place(slot) }
     }));
     if dropped.is_err() {
-        log::error!(target: "oxicorn.error", "a panic while a response was dropped; please report");
+        log::error!(target: CRITICAL, "a panic while a response was dropped; please report");
     }
     // SAFETY: the object's header is intact until `PyObject_Free`.
     let kind = unsafe { ffi::Py_TYPE(object) };

@@ -41,7 +41,8 @@ pub(super) fn send(
         return send_only(py, slot, &only);
     }
     if let Ok(wrapper) = result.cast_exact::<FileWrapper>() {
-        if let Some(region) = files.region(py, wrapper.get()) {
+        let by_kernel = slot.claim(py).exchange().sendfile();
+        if let Some(region) = by_kernel.then(|| files.region(py, wrapper.get())).flatten() {
             return send_file(py, slot, region);
         }
     }

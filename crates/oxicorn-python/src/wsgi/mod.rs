@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use oxicorn_worker::error_log::{CRITICAL, ERROR};
 use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PySystemExit};
 use pyo3::prelude::*;
@@ -25,7 +26,7 @@ use self::body::Failure;
 use self::environ::{Cache, Constants};
 use self::file_wrapper::{FileWrapper, PlainFiles};
 use self::input::{MemoryInput, StreamInput};
-use crate::errors::{self, ErrorStream, TARGET};
+use crate::errors::{self, ErrorStream};
 use crate::ffi::{self, Responder};
 use crate::keys::Keys;
 
@@ -195,14 +196,14 @@ impl WsgiApplication {
                 live.finish(closed.is_ok());
                 if live.has_excess() && !self.warned_excess.swap(true, Ordering::Relaxed) {
                     log::warn!(
-                        target: TARGET,
+                        target: ERROR,
                         "the application sent more than its Content-Length; the rest is dropped \
                          and the connection closed (said once)"
                     );
                 }
                 if live.drops_fields() && !self.warned_dropped.swap(true, Ordering::Relaxed) {
                     log::warn!(
-                        target: TARGET,
+                        target: ERROR,
                         "the application sent hop-by-hop headers, which are the server's; they \
                          are left out (said once)"
                     );
@@ -251,7 +252,7 @@ impl Application for WsgiApplication {
             let slot = responder.slot();
             slot.open(exchange);
             if catch_unwind(AssertUnwindSafe(|| self.run(py, request, &responder))).is_err() {
-                log::error!(target: TARGET, "a panic while a request was handled; please report");
+                log::error!(target: CRITICAL, "a panic while a request was handled; please report");
                 slot.claim(py).fail(500);
             }
             let exchange = slot.close(py).expect("an open request has its exchange");
@@ -289,15 +290,15 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
         (live.is_gone(), live.body_error)
     };
     match &failure {
-        Some(Failure::Gone) => log::debug!(target: TARGET, "client gone: {}", call.doing()),
+        Some(Failure::Gone) => log::debug!(target: ERROR, "client gone: {}", call.doing()),
         // The application was told that the client is gone, and gave up.
         Some(Failure::Application(error))
             if (gone || body_error.is_some()) && error.is_instance_of::<PyOSError>(py) =>
         {
-            log::debug!(target: TARGET, "client gone: {}: {error}", call.doing());
+            log::debug!(target: ERROR, "client gone: {}: {error}", call.doing());
         }
         Some(Failure::Application(error)) => errors::report(py, &call.doing(), error),
-        None => log::error!(target: TARGET, "{}: a panic; please report", call.doing()),
+        None => log::error!(target: CRITICAL, "{}: a panic; please report", call.doing()),
     }
     responder.slot().claim(py).fail(match body_error {
         Some(BodyError::TooLarge) => 413,
