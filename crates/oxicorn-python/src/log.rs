@@ -74,19 +74,21 @@ pub(crate) fn log_descriptor() -> i32 {
 /// A file that cannot be opened is reported in the error log, and the log goes on in the old one.
 #[pyfunction]
 pub(crate) fn reopen_logs(py: Python<'_>) {
-    let access = access_log();
-    py.detach(|| {
-        let report = |name, result: io::Result<()>| {
-            if let Err(error) = result {
-                let message = format_args!("{name}: cannot reopen the log: {error}");
-                error_log::write(Level::Error, message);
-            }
-        };
-        report("errorlog", error_log::reopen());
-        if let Some(access) = access {
-            report("accesslog", access.reopen());
+    py.detach(reopen);
+}
+
+/// Opens the log files again by their names; a failure is reported in the error log.
+pub(crate) fn reopen() {
+    let report = |name, result: io::Result<()>| {
+        if let Err(error) = result {
+            let message = format_args!("{name}: cannot reopen the log: {error}");
+            error_log::write(Level::Error, message);
         }
-    });
+    };
+    report("errorlog", error_log::reopen());
+    if let Some(access) = access_log() {
+        report("accesslog", access.reopen());
+    }
 }
 
 /// Gives the log files to the user that the workers run as, so that these can reopen them.

@@ -1,0 +1,135 @@
+//! The engine as Python starts it: a worker with the WSGI bridge on open listeners.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use oxicorn_os::inherit::adopt;
+use oxicorn_os::listener::ListenerInfo;
+use oxicorn_worker::{Config, Control, Signal, Worker};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::log;
+use crate::master::Slot;
+use crate::wsgi::{ServerName, WsgiApplication};
+
+/// What the worker writes to its master when it has served its share of requests.
+const RECYCLE: u8 = b'R';
+/// Numbers of the signals that a worker acts upon (POSIX).
+const SIGINT: u8 = 2;
+const SIGQUIT: u8 = 3;
+const SIGUSR1: u8 = 10;
+const SIGTERM: u8 = 15;
+
+/// Serves a WSGI application on open listeners, in this process.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Engine {
+    worker: Worker,
+    ended_by: Arc<AtomicU8>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Gets ready; create it after the fork. Descriptors are duplicated, and stay the caller's.
+    ///
+    /// `signal_fd` brings a byte for each signal, `master_fd` ends with the master, and
+    /// `notify_fd` takes the worker's word that it has served `max_requests`.
+    #[new]
+    #[pyo3(signature = (app, listener_fds, *, threads = 1, slot = None, signal_fd = None, master_fd = None, notify_fd = None, multiprocess = false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
+    fn new(
+        py: Python<'_>,
+        app: Py<PyAny>,
+        listener_fds: Vec<RawFd>,
+        threads: usize,
+        slot: Option<&Slot>,
+        signal_fd: Option<RawFd>,
+        master_fd: Option<RawFd>,
+        notify_fd: Option<RawFd>,
+        multiprocess: bool,
+    ) -> PyResult<Self> {
+        let mut config = Config::default();
+        config.threads = threads;
+        config.has_siblings = multiprocess;
+        let mut listeners = Vec::new();
+        let mut names = Vec::new();
+        for number in listener_fds {
+            let listener = adopt(number)?;
+            names.push(server_name(&ListenerInfo::of(listener.as_fd())?));
+            listeners.push(listener);
+        }
+        let multithread = config.threads > 1;
+        let app = WsgiApplication::new(py, app, &names, multithread, multiprocess)?;
+        let ended_by = Arc::new(AtomicU8::new(0));
+        let control = Control {
+            signals: signal_fd.map(adopt).transpose()?,
+            master: master_fd.map(adopt).transpose()?,
+            on_signal: on_signal(Arc::clone(&ended_by)),
+            on_max_requests: on_max_requests(notify_fd)?,
+            access_log: log::access_log(),
+            slot: slot.map(Slot::record),
+        };
+        let worker = Worker::new(config, listeners, Arc::new(app), control)?;
+        Ok(Self { worker, ended_by })
+    }
+
+    /// Serves until it is drained or stopped; the calling thread runs the application.
+    ///
+    /// Returns the number of the signal that ended it, or 0.
+    fn run(&self) -> PyResult<u8> {
+        self.worker.run().map_err(|error| {
+            PyRuntimeError::new_err(format!("cannot start a thread: {error} (threads)"))
+        })?;
+        Ok(self.ended_by.load(Ordering::Acquire))
+    }
+
+    /// Stops accepting, finishes what is open, then ends `run`.
+    fn drain(&self, py: Python<'_>) {
+        py.detach(|| self.worker.drain());
+    }
+
+    /// Ends `run` as soon as the calls that run now are over.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.worker.stop());
+    }
+}
+
+/// What PEP 3333 calls the server of a listener: never empty.
+fn server_name(info: &ListenerInfo) -> ServerName {
+    let port = info.port.map_or_else(|| "80".to_owned(), |port| port.to_string());
+    let name = if info.is_unix() { "localhost".to_owned() } else { info.name.clone() };
+    ServerName { name, port }
+}
+
+/// Says what each signal means to a worker.
+fn on_signal(ended_by: Arc<AtomicU8>) -> Box<dyn Fn(u8) -> Signal + Send + Sync> {
+    Box::new(move |number| {
+        let meaning = match number {
+            SIGTERM => Signal::Drain,
+            SIGINT | SIGQUIT => Signal::Stop,
+            SIGUSR1 => {
+                log::reopen();
+                Signal::Handled
+            }
+            _ => Signal::Handled,
+        };
+        if meaning != Signal::Handled {
+            ended_by.store(number, Ordering::Release);
+        }
+        meaning
+    })
+}
+
+/// Tells the master that a replacement is due.
+fn on_max_requests(notify: Option<RawFd>) -> PyResult<Box<dyn Fn() + Send + Sync>> {
+    let notify = notify.map(adopt).transpose()?.map(File::from);
+    Ok(Box::new(move || {
+        if let Some(mut master) = notify.as_ref() {
+            // A master that is gone is noticed on the other pipe.
+            let _ = master.write_all(&[RECYCLE]);
+        }
+    }))
+}
