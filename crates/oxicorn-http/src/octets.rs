@@ -10,6 +10,7 @@ pub(crate) const VALUE: u8 = 1 << 2;
 pub(crate) const HOST: u8 = 1 << 3;
 
 /// Whether the octet is of the class.
+#[inline]
 pub(crate) fn is(octet: u8, class: u8) -> bool {
     CLASSES[octet as usize] & class != 0
 }
@@ -23,6 +24,27 @@ pub(crate) fn all(octets: &[u8], class: u8) -> bool {
 /// it one pass over wide registers.
 pub(crate) fn is_value(octets: &[u8]) -> bool {
     !octets.iter().fold(false, |bad, &b| bad | ((b < b' ') & (b != b'\t')) | (b == 0x7f))
+}
+
+/// Whether a whole request target is clean: see [`TARGET`]. One pass, as [`is_value`].
+pub(crate) fn is_target(octets: &[u8]) -> bool {
+    !octets.iter().fold(false, |bad, &b| bad | (b <= b' ') | (b >= 0x7f) | (b == b'#'))
+}
+
+/// Whether there is a `_`. Eight octets at a time: field names are too short for a call to
+/// `memchr` to pay.
+#[inline]
+pub(crate) fn has_underscore(octets: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const UNDERSCORES: u64 = ONES * b'_' as u64;
+    let (words, rest) = octets.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, &word| {
+        // An octet of `zeros` is zero where there was a `_`; only then can the lowest such octet
+        // borrow into its highest bit.
+        let zeros = u64::from_le_bytes(word) ^ UNDERSCORES;
+        found | (zeros.wrapping_sub(ONES) & !zeros & (ONES << 7))
+    });
+    found != 0 || rest.iter().fold(false, |found, &b| found | (b == b'_'))
 }
 
 /// Without SP and HTAB at both ends, and nothing else: never VT, FF or the 8-bit spaces.

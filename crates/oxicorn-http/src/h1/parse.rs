@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use super::facts::Facts;
 use super::scan::METHOD_LIMIT;
 use super::target;
+use crate::octets::{has_underscore, is_target, trim};
 use crate::{Field, Head, HeaderMap, Name, Reject, Rules, Span, Version};
 
 /// Parses and decides a head that is whole in `input`; `None` when it is not, or not plainly right.
@@ -27,11 +28,11 @@ pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Resu
 
     let version_start = method.len() + 1 + target.len() + 1;
     let line_end = version_start + VERSION_LEN;
-    let is_line_right = offset(input, method) == 0
+    let is_line_right = offset(input, method.as_bytes()) == 0
         && method.len() <= METHOD_LIMIT
         && line_end <= limits.request_line
         && input.get(line_end) == Some(&b'\r')
-        && target::is_clean(target.as_bytes());
+        && is_target(target.as_bytes());
     let is_head_right = len <= limits.head.min(u32::MAX as usize)
         && request.headers.len() <= limits.fields
         && input.get(len - 2) == Some(&b'\r');
@@ -42,21 +43,20 @@ pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Resu
     head.fields.clear();
     let mut facts = Facts::default();
     let mut line_start = line_end + CRLF_LEN;
-    let mut lines = request.headers.iter().peekable();
-    while let Some(line) = lines.next() {
+    for (at, line) in request.headers.iter().enumerate() {
         let (name, value) = (line.name.as_bytes(), line.value);
+        let next = request.headers.get(at + 1);
         // The line ends where the next one begins; the last one where the empty line does.
-        let next = lines.peek().map_or(len - CRLF_LEN, |next| offset(input, next.name));
+        let next = next.map_or(len - CRLF_LEN, |next| offset(input, next.name.as_bytes()));
         let end = next - CRLF_LEN;
-        let is_right = offset(input, line.name) == line_start
-            && input.get(line_start + name.len()) == Some(&b':')
+        let is_right = input.get(line_start + name.len()) == Some(&b':')
             && input.get(end) == Some(&b'\r')
             && end - line_start <= limits.field_size;
         if !is_right {
             return None;
         }
         let name_span = span(line_start, name.len());
-        let value_span = span(value.as_ptr().addr() - input.as_ptr().addr(), value.len());
+        let value_span = span(offset(input, value), value.len());
         push(head, &mut facts, (name, name_span), (value, value_span), rules);
         line_start = next;
     }
@@ -97,7 +97,7 @@ pub(super) fn split(input: &[u8], head: &mut Head, rules: &Rules) -> Result<(), 
         while matches!(input[value_start], b' ' | b'\t') {
             value_start += 1;
         }
-        let value = crate::octets::trim(&input[value_start..line_end]);
+        let value = trim(&input[value_start..line_end]);
         let name_span = span(line_start, name_len);
         let value_span = span(value_start, value.len());
         push(head, &mut facts, (name, name_span), (value, value_span), rules);
@@ -115,7 +115,7 @@ fn push<'i>(
     (value, value_span): (&'i [u8], Span),
     rules: &Rules,
 ) {
-    if name.contains(&b'_') {
+    if has_underscore(name) {
         match rules.policy.header_map {
             HeaderMap::Dangerous => {}
             HeaderMap::Drop => return,
@@ -139,25 +139,25 @@ fn finish(input: &[u8], head: &mut Head, facts: &Facts<'_>, rules: &Rules) -> Re
     }
 }
 
-/// Recognises a field name by its length first, so that most are told apart by one comparison.
+/// Recognises a field name by length and first letter, so that few names are compared whole.
 #[inline]
 fn known(name: &[u8]) -> Name {
-    let (candidate, known): (&[u8], Name) = match name.len() {
-        4 => (b"host", Name::Host),
-        6 if name[0] | 0x20 == b'c' => (b"cookie", Name::Cookie),
-        6 => (b"expect", Name::Expect),
-        7 => (b"upgrade", Name::Upgrade),
-        10 => (b"connection", Name::Connection),
-        12 => (b"content-type", Name::ContentType),
-        14 => (b"content-length", Name::ContentLength),
-        17 => (b"transfer-encoding", Name::TransferEncoding),
+    let (candidate, known): (&[u8], Name) = match (name.len(), name[0] | 0x20) {
+        (4, b'h') => (b"host", Name::Host),
+        (6, b'c') => (b"cookie", Name::Cookie),
+        (6, b'e') => (b"expect", Name::Expect),
+        (7, b'u') => (b"upgrade", Name::Upgrade),
+        (10, b'c') => (b"connection", Name::Connection),
+        (12, b'c') => (b"content-type", Name::ContentType),
+        (14, b'c') => (b"content-length", Name::ContentLength),
+        (17, b't') => (b"transfer-encoding", Name::TransferEncoding),
         _ => return Name::Other,
     };
     if name.eq_ignore_ascii_case(candidate) { known } else { Name::Other }
 }
 
 /// Where a part that was found in `input` begins in it.
-fn offset(input: &[u8], part: &str) -> usize {
+fn offset(input: &[u8], part: &[u8]) -> usize {
     part.as_ptr().addr() - input.as_ptr().addr()
 }
 

@@ -2,13 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::octets::{self, HOST, TARGET};
+use crate::octets::{self, HOST};
 use crate::{Head, Reject, Span};
-
-/// Whether every octet may stand in a target.
-pub(super) fn is_clean(target: &[u8]) -> bool {
-    octets::all(target, TARGET)
-}
 
 /// Finds path, query and authority in the target of `head`.
 pub(super) fn locate(input: &[u8], head: &mut Head) -> Result<(), Reject> {
@@ -55,25 +50,20 @@ pub(super) fn is_authority(authority: &[u8]) -> bool {
             }
         }
         _ => {
-            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
-            let (host, port) = authority.split_at(end);
-            if !is_registered_name(host) {
-                return false;
-            }
-            match port {
-                [] => return true,
-                [_, port @ ..] => (host, port),
+            let end = authority.iter().position(|&b| !octets::is(b, HOST));
+            let Some(end) = end else { return true };
+            match &authority[end..] {
+                [b':', port @ ..] => (&authority[..end], port),
+                _ => return has_escapes(authority),
             }
         }
     };
     !host.is_empty() && port.len() <= PORT_DIGITS && port.iter().all(u8::is_ascii_digit)
 }
 
-fn is_registered_name(host: &[u8]) -> bool {
-    if octets::all(host, HOST) {
-        return true;
-    }
-    let mut rest = host;
+/// The rare authority with percent-encoded octets in its name; it may not have a port as well.
+fn has_escapes(authority: &[u8]) -> bool {
+    let mut rest = authority;
     while let Some((&octet, after)) = rest.split_first() {
         rest = match after {
             [high, low, after @ ..]
