@@ -1,6 +1,8 @@
 //! A peer to talk to the machine with: what it sends, how it is cut, and what came of it.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
 
+pub mod corpus;
+
 use oxicorn_http::{Connection, Event, Framing, Head, Reject, Rules, Span, Version};
 
 /// One request as the machine told it.
