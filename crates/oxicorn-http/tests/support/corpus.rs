@@ -1,5 +1,7 @@
 //! The corpus of wire cases, as `corpus/README.md` describes it.
 
+#![expect(clippy::disallowed_methods, reason = "the crate reads no files, its tests do")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

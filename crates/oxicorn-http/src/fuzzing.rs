@@ -1,0 +1,134 @@
+//! One plain function per fuzz target: any bytes in, a panic when something does not hold.
+//!
+//! The targets in `fuzz/` are shells around these, and a test runs them on the corpus, so that they
+//! cannot rot.
+
+use crate::h1::encode::{BodyWriter, RequestFacts, ResponseHead};
+use crate::{Connection, Event, Head, Reject, Rules, Version};
+
+/// A head, whole and byte by byte: the two parsers must agree.
+pub fn head(data: &[u8]) {
+    let mut cuts = Vec::from_iter(1..data.len());
+    cuts.truncate(LONGEST_DRIP);
+    assert_eq!(tell(data, &[]), tell(data, &cuts));
+}
+
+/// The body of a chunked request.
+pub fn chunked(data: &[u8]) {
+    head(&[b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", data].concat());
+}
+
+/// A whole connection, cut as the first bytes say: their number, then the size of each piece.
+pub fn connection(data: &[u8]) {
+    let Some((&count, rest)) = data.split_first() else { return };
+    let count = usize::from(count % 16).min(rest.len());
+    let (sizes, wire) = rest.split_at(count);
+    let cuts = sizes.iter().scan(0, |end, &size| {
+        *end += usize::from(size);
+        Some(*end).filter(|&end| end < wire.len())
+    });
+    assert_eq!(tell(wire, &[]), tell(wire, &Vec::from_iter(cuts)));
+}
+
+/// A response of an application that is up to no good; its lines are separated by 0xFF.
+///
+/// What goes out must read back as exactly what was accepted.
+pub fn response(data: &[u8]) {
+    let mut lines = data.split(|&b| b == 0xff);
+    let first = lines.next().unwrap_or_default();
+    let status = if first.is_empty() { b"200 OK" } else { first };
+    let facts = RequestFacts {
+        version: if data.len().is_multiple_of(2) { Version::Http11 } else { Version::Http10 },
+        is_head: data.len().is_multiple_of(3),
+        persistent: true,
+    };
+    let mut head = ResponseHead::default();
+    if head.begin(facts.version, status).is_err() {
+        return;
+    }
+    let mut accepted = 0;
+    for line in lines {
+        let (name, value) = line.split_at(line.iter().position(|&b| b == 0).unwrap_or(line.len()));
+        accepted += usize::from(head.field(name, value.get(1..).unwrap_or_default()).is_ok());
+    }
+    let (framing, _) = head.finish(facts, None, &crate::date::imf_fixdate(0), Some(b"oxicorn"));
+    let mut out = std::mem::take(head.buffer());
+    let head_len = out.len();
+
+    assert!(out.ends_with(b"\r\n\r\n"));
+    assert!(!out.contains(&0), "NUL on the wire");
+    let text = &out[..head_len - 2];
+    let line_ends = text.windows(2).filter(|two| *two == b"\r\n").count();
+    let breaks = text.iter().filter(|b| matches!(b, b'\r' | b'\n')).count();
+    assert_eq!(breaks, line_ends * 2, "CR or LF inside a line");
+    // Status line; what was accepted; Server, Date, Connection and one of framing.
+    assert!(line_ends <= 1 + accepted + 4, "a line that nobody gave");
+
+    let mut fields = vec![httparse::EMPTY_HEADER; line_ends];
+    let mut parsed = httparse::Response::new(&mut fields);
+    assert_eq!(parsed.parse(&out), Ok(httparse::Status::Complete(head_len)));
+    assert_eq!(parsed.code, Some(head.status()));
+    let count = |name: &str| {
+        parsed.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count()
+    };
+    let framings = count("content-length") + count("transfer-encoding");
+    assert!(framings <= 1, "two framings");
+    assert_eq!(count("connection") + count("keep-alive") + count("upgrade"), count("connection"));
+
+    let mut body = BodyWriter::new(framing);
+    let len = body.allowed(data.len() as u64);
+    body.before(len, &mut out);
+    body.after(&mut out);
+    body.finish(&mut out);
+    assert_eq!(body.sent(), len);
+}
+
+/// What a machine told of some bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// Heads (their bytes and what they mean), body bytes and ends, in order.
+    events: Vec<Telling>,
+    reject: Option<Reject>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Telling {
+    Head(Box<Head>),
+    Body(Vec<u8>),
+    End,
+}
+
+fn tell(wire: &[u8], cuts: &[usize]) -> Told {
+    let (mut connection, mut head, rules) = (Connection::new(), Head::default(), Rules::default());
+    let mut told = Told::default();
+    let mut used = 0;
+    for &arrived in cuts.iter().chain([&wire.len()]) {
+        loop {
+            match connection.receive(&wire[used..arrived], &mut head, &rules) {
+                Err(reject) => {
+                    told.reject = Some(reject);
+                    return told;
+                }
+                Ok(received) => {
+                    used += received.used;
+                    match received.event {
+                        Event::NeedMore => break,
+                        Event::Head => told.events.push(Telling::Head(Box::new(head.clone()))),
+                        Event::Body(data) => match told.events.last_mut() {
+                            Some(Telling::Body(body)) => body.extend_from_slice(data),
+                            _ => told.events.push(Telling::Body(data.to_vec())),
+                        },
+                        Event::End => {
+                            told.events.push(Telling::End);
+                            connection.next_request();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    told
+}
+
+/// Bytes that are offered one by one; the rest comes at once, to stay fast.
+const LONGEST_DRIP: usize = 4096;
