@@ -99,9 +99,14 @@ class Peer:
 
     # In.
 
-    def response(self, to: str = "GET") -> Response:
-        """The next response, which must be a final one; `to` is the method of its request."""
+    def response(self, to: str = "GET", interim_allowed: bool = False) -> Response:
+        """The next response, which must be a final one; `to` is the method of its request.
+
+        With `interim_allowed` one `100 Continue` may come before it.
+        """
         response = self.head()
+        if interim_allowed and response.status == 100:
+            response = self.head()
         if response.status < 200:
             raise ProtocolError(f"interim response {response.status} where a final one is due")
         self._read_body(response, to)
