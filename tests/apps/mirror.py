@@ -13,6 +13,9 @@ def app(environ, start_response):
         "protocol": environ["SERVER_PROTOCOL"],
         "length": environ.get("CONTENT_LENGTH"),
         "type": environ.get("CONTENT_TYPE"),
+        "scheme": environ["wsgi.url_scheme"],
+        "peer": environ["REMOTE_ADDR"],
+        "names": sorted(environ),
         "fields": {name: value for name, value in environ.items() if name.startswith("HTTP_")},
         "body": body.decode("latin-1"),
     }
