@@ -8,6 +8,7 @@ mod keys;
 mod listeners;
 mod log;
 mod master;
+mod settings;
 mod wsgi;
 
 use pyo3::prelude::*;
@@ -25,6 +26,8 @@ mod _oxicorn {
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
     #[pymodule_export]
     use super::master::{Master, Slot};
+    #[pymodule_export]
+    use super::settings::{CommandLine, SettingError, Settings, help_text, setting_names};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

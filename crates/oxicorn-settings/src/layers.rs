@@ -175,14 +175,14 @@ impl Layers<'_> {
 
     fn warn_of_unknown_names(&self, warnings: &mut Vec<Warning>) {
         for entry in self.file.iter().chain(self.framework) {
-            if table::find(&entry.name).is_none() {
-                if let Some(setting) = table::nearest(&entry.name) {
-                    warnings.push(Warning::Unknown {
-                        name: entry.name.clone(),
-                        nearest: setting.name.to_owned(),
-                        origin: entry.origin.clone(),
-                    });
-                }
+            if table::find(&entry.name).is_none()
+                && let Some(setting) = table::nearest(&entry.name)
+            {
+                warnings.push(Warning::Unknown {
+                    name: entry.name.clone(),
+                    nearest: setting.name.to_owned(),
+                    origin: entry.origin.clone(),
+                });
             }
         }
         for (variable, _) in self.environment {

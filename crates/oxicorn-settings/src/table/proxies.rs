@@ -4,6 +4,10 @@ use super::nothing;
 use crate::setting::{Kind, Section, Setting, Support};
 use crate::settings::HeaderMap;
 
+const UNREAD: Support = Support::WarnIgnored(
+    "this version reads no forwarding fields; a middleware such as Werkzeug's ProxyFix does",
+);
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "forwarded_allow_ips",
@@ -16,7 +20,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         long: "Addresses and networks separated by commas, or `*` for all. Peers on unix \
            sockets are always trusted. If the environment has `FORWARDED_ALLOW_IPS`, that \
            is the default.",
-        support: Support::Works,
+        support: UNREAD,
         apply: |settings, value| {
             settings.forwarded_allow_ips = value.networks()?;
             Ok(())
@@ -31,7 +35,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "X-FORWARDED-PROTOCOL=ssl,X-FORWARDED-PROTO=https,X-FORWARDED-SSL=on",
         short: "Fields of a trusted proxy that mean https",
         long: "A dictionary of field names and the value that means https.",
-        support: Support::Works,
+        support: UNREAD,
         apply: |settings, value| {
             settings.secure_scheme_headers = value.pairs()?;
             Ok(())
@@ -46,7 +50,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "SCRIPT_NAME,PATH_INFO",
         short: "Names with an underscore that a trusted proxy may send",
         long: "Separated by commas; `*` for all.",
-        support: Support::Works,
+        support: UNREAD,
         apply: |settings, value| {
             settings.forwarder_headers = value.list()?;
             Ok(())

@@ -1,0 +1,25 @@
+"""Mistakes of the operator: one line each, and the code that the process ends with."""
+
+from __future__ import annotations
+
+__all__ = ["AppImportError", "ConfigFileError", "Error"]
+
+
+class Error(Exception):
+    """A mistake that stops the start: `str()` is the line to show.
+
+    `details` is text for the lines below it (a traceback of the operator's own code), or empty.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1, details: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.details = details
+
+
+class AppImportError(Error):
+    """The application cannot be loaded: 3 if its module fails, 4 if the name in it is wrong."""
+
+
+class ConfigFileError(Error):
+    """The settings file cannot be read or run."""
