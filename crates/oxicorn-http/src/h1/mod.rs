@@ -1,10 +1,17 @@
 //! HTTP/1.0 and HTTP/1.1, server side.
 //!
 //! ```text
-//!          head        body              end            next_request()
-//!   Head ───────► Body ─────► … Body ───────► Complete ───────────────► Head
-//!     └── any Reject ──► Refused (nothing after it is ever parsed)
+//!   ┌───────────────────────── next_request() ─────────────────────────┐
+//!   ▼                                                                  │
+//!  Head ── Event::Head ──► Length or Chunked ── Event::End ──► Complete
+//!   │                        │  ▲ Event::Body │
+//!   │                        │  └─────────────┘
+//!   └──────── Reject ────────┴──► Refused (nothing after it is ever parsed)
 //! ```
+//!
+//! A request without a body passes through Length, too: nothing is missing there.
+//! `parse` and `scan` read a head, `target`, `facts` and `framing` decide what it means, `decode`
+//! takes the framing off a chunked body, [`encode`] writes the response.
 
 mod connection;
 mod decode;
