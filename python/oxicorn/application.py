@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from oxicorn.config_file import name_is_missing
@@ -43,7 +43,7 @@ def _refuse_paths(spec: str, name: str) -> None:
     if "/" in name or name.endswith(".py"):
         path = name.removesuffix(".py")
         path = path.removeprefix("./").strip("/").replace("/", ".")
-        hint = f"{path}{spec[len(name):] or ':app'}"
+        hint = f"{path}{spec[len(name) :] or ':app'}"
         raise AppImportError(
             f"{name!r} is a file, not the name of a module; try `oxicorn {hint}`", 3
         )
@@ -75,9 +75,7 @@ def _failed(doing: str, error: BaseException, exit_code: int = 3) -> AppImportEr
 
 
 def _is_ours(filename: str) -> bool:
-    return (
-        filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
-    )
+    return filename in (__file__, importlib.__file__) or filename.startswith("<frozen importlib")
 
 
 def _default(module: ModuleType) -> object:
@@ -97,8 +95,7 @@ def _candidates(module: ModuleType) -> str:
         if callable(value)
         and not name.startswith("_")
         and not isinstance(value, type)
-        and getattr(value, "__module__", module.__name__) == module.__name__
-        or name in DEFAULT_NAMES
+        and (not isinstance(value, FunctionType) or value.__module__ == module.__name__)
     ]
     if not names:
         return ", and no other callable"
@@ -111,7 +108,7 @@ def _parse(expression: str) -> tuple[str, ast.Call | None]:
         node: ast.expr = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):
         raise AppImportError(
-            f"{expression!r} is neither a name nor a call such as `create_app(\"text\")`", 4
+            f'{expression!r} is neither a name nor a call such as `create_app("text")`', 4
         ) from None
     call = node if isinstance(node, ast.Call) else None
     parts: list[str] = []
@@ -121,7 +118,7 @@ def _parse(expression: str) -> tuple[str, ast.Call | None]:
         inner = inner.value
     if not isinstance(inner, ast.Name):
         raise AppImportError(
-            f"{expression!r} is neither a name nor a call such as `create_app(\"text\")`", 4
+            f'{expression!r} is neither a name nor a call such as `create_app("text")`', 4
         )
     return ".".join([inner.id, *parts]), call
 

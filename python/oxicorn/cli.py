@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from oxicorn import application, config_file
 from oxicorn._oxicorn import CommandLine, SettingError, Settings, __version__, help_text
@@ -42,8 +43,9 @@ def _main(argv: Sequence[str]) -> int:
         return 0
 
     # The file belongs to the directory that the server was started in, also at a reload.
-    start = os.getcwd()
-    location, notes = command.config, []
+    start = Path.cwd()
+    location = command.config
+    notes: list[str] = []
     if location is None:
         location, notes = config_file.find()
     settings = _read(command, location, notes)
@@ -57,7 +59,7 @@ def _main(argv: Sequence[str]) -> int:
 
     def reload() -> Settings:
         """Reads the settings file again, and gives fresh settings; raises as the start would."""
-        here = os.getcwd()
+        here = Path.cwd()
         os.chdir(start)
         try:
             fresh = _read(command, location, [])

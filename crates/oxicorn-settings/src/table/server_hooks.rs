@@ -17,7 +17,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master before it opens its sockets",
         long: "A function of (server).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -29,7 +29,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master at a reload, before new workers start",
         long: "A function of (server).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -41,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master when its sockets listen",
         long: "A function of (server).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -53,7 +53,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master before it forks a worker",
         long: "A function of (server, worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -65,7 +65,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in a new worker",
         long: "A function of (server, worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in a worker that has loaded the application",
         long: "A function of (worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -89,7 +89,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in a worker that got INT or QUIT",
         long: "A function of (worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -101,7 +101,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in a worker that got ABRT, as after its timeout",
         long: "A function of (worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -149,7 +149,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master after a worker has ended",
         long: "A function of (server, worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -161,7 +161,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in a worker that ends",
         long: "A function of (server, worker).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -173,7 +173,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master when the number of workers changes",
         long: "A function of (server, new_value, old_value).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -185,7 +185,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the master as its last step",
         long: "A function of (server).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {

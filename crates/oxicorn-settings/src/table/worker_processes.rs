@@ -9,7 +9,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         section: Section::WorkerProcesses,
         flags: &["-w", "--workers"],
         meta: "N",
-        kind: Kind::Integer { min: 0, max: 4096 },
+        kind: Kind::Integer { min: 0, max: 512 },
         default: "1",
         short: "Number of worker processes",
         long: "Two per core is a good start; memory is the usual limit. If the environment \
@@ -42,7 +42,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         section: Section::WorkerProcesses,
         flags: &["--threads"],
         meta: "N",
-        kind: Kind::Integer { min: 0, max: 4096 },
+        kind: Kind::Integer { min: 0, max: 512 },
         default: "1",
         short: "Threads of each worker that run the application",
         long: "Raise it for applications that are thread-safe and wait for databases or other \
