@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Config, Control, Signal, Worker};
+use oxicorn_worker::{Control, Signal, Worker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::log;
 use crate::master::Slot;
+use crate::settings::{Settings, worker_config};
 use crate::wsgi::{ServerName, WsgiApplication};
 
 /// What the worker writes to its master when it has served its share of requests.
@@ -35,25 +36,25 @@ pub(crate) struct Engine {
 impl Engine {
     /// Gets ready; create it after the fork. Descriptors are duplicated, and stay the caller's.
     ///
-    /// `signal_fd` brings a byte for each signal, `master_fd` ends with the master, and
-    /// `notify_fd` takes the worker's word that it has served `max_requests`.
+    /// `max_requests` replaces the setting's, with this worker's jitter. `signal_fd` brings a byte
+    /// for each signal, `master_fd` ends with the master, and `notify_fd` takes the worker's word
+    /// that it has served its share of requests.
     #[new]
-    #[pyo3(signature = (app, listener_fds, *, threads = 1, slot = None, signal_fd = None, master_fd = None, notify_fd = None, multiprocess = false))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
         app: Py<PyAny>,
+        settings: &Settings,
         listener_fds: Vec<RawFd>,
-        threads: usize,
+        max_requests: Option<u64>,
         slot: Option<&Slot>,
         signal_fd: Option<RawFd>,
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
-        multiprocess: bool,
     ) -> PyResult<Self> {
-        let mut config = Config::default();
-        config.threads = threads;
-        config.has_siblings = multiprocess;
+        let mut config = worker_config(settings.values());
+        config.max_requests = max_requests.unwrap_or(config.max_requests);
         let mut listeners = Vec::new();
         let mut names = Vec::new();
         for number in listener_fds {
@@ -62,7 +63,7 @@ impl Engine {
             listeners.push(listener);
         }
         let multithread = config.threads > 1;
-        let app = WsgiApplication::new(py, app, &names, multithread, multiprocess)?;
+        let app = WsgiApplication::new(py, app, &names, multithread, config.has_siblings)?;
         let ended_by = Arc::new(AtomicU8::new(0));
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
