@@ -80,7 +80,7 @@ pub struct Settings {
 
     pub accesslog: Option<String>,
     pub access_log_format: String,
-    pub errorlog: Option<String>,
+    pub errorlog: String,
     pub loglevel: String,
     pub capture_output: bool,
 

@@ -40,13 +40,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         section: Section::Logging,
         flags: &["--error-logfile", "--log-file"],
         meta: "FILE",
-        kind: Kind::Text,
+        kind: Kind::TextOrEmpty,
         default: "-",
         short: "File of the error log; - is stderr",
         long: "Everything that is not an access line goes there.",
         support: Support::Works,
         apply: |settings, value| {
-            settings.errorlog = value.optional_text()?;
+            settings.errorlog = value.text()?;
             Ok(())
         },
     },
