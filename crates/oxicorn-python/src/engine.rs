@@ -13,12 +13,10 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::log;
-use crate::master::Slot;
+use crate::master::{RECYCLE, Slot};
 use crate::settings::{Settings, worker_config};
 use crate::wsgi::{ServerName, WsgiApplication};
 
-/// What the worker writes to its master when it has served its share of requests.
-const RECYCLE: u8 = b'R';
 /// Numbers of the signals that a worker acts upon (POSIX).
 const SIGINT: u8 = 2;
 const SIGQUIT: u8 = 3;

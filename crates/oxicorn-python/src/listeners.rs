@@ -8,6 +8,7 @@ use oxicorn_os::listener::{Address, Listener as Socket, Options};
 use oxicorn_os::pidfile::Pidfile as File;
 use oxicorn_os::process::{self, Identity};
 use oxicorn_os::{OsError, process::set_thread_name};
+use oxicorn_settings::BindAddress;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -123,21 +124,13 @@ fn identity(user: Option<&str>, group: Option<&str>) -> PyResult<Identity> {
 }
 
 fn parse(text: &str) -> PyResult<Address> {
-    let inet = |text: &str| {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some(Address::Inet(host.into(), port.parse().ok()?))
-    };
-    let address = if let Some(number) = text.strip_prefix("fd://") {
-        number.parse().ok().map(Address::Fd)
-    } else if let Some(name) = text.strip_prefix("unix:@") {
-        Some(Address::Abstract(name.into()))
-    } else if let Some(path) = text.strip_prefix("unix:") {
-        Some(Address::Unix(path.into()))
-    } else {
-        inet(text)
-    };
-    address.ok_or_else(|| PyValueError::new_err(format!("cannot listen on `{text}` (--bind)")))
+    match BindAddress::parse(text) {
+        Ok(BindAddress::Tcp { host, port }) => Ok(Address::Inet(host, port)),
+        Ok(BindAddress::Unix(path)) => Ok(Address::Unix(path.into())),
+        Ok(BindAddress::UnixAbstract(name)) => Ok(Address::Abstract(name.into())),
+        Ok(BindAddress::Fd(number)) => Ok(Address::Fd(number)),
+        Ok(_) | Err(_) => Err(PyValueError::new_err(format!("cannot listen on `{text}` (--bind)"))),
+    }
 }
 
 /// An `OSError` with the kernel's number and our text.

@@ -18,9 +18,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 /// What a worker writes to its private pipe when it accepts requests.
-pub(crate) const READY: u8 = b'r';
+const READY: u8 = b'+';
 /// What it writes when it wants to be replaced.
-pub(crate) const RECYCLE: u8 = b'm';
+pub(crate) const RECYCLE: u8 = b'R';
 /// What it writes when it could not start.
 const BOOT_FAILED: u8 = b'3';
 /// What it writes when the application is not where it was said to be.
@@ -35,6 +35,15 @@ const TICK: Duration = Duration::from_secs(1);
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct Slot {
     record: Record,
+}
+
+#[pymethods]
+impl Slot {
+    /// Requests that the worker has begun.
+    #[getter]
+    fn requests(&self) -> u64 {
+        self.record.requests()
+    }
 }
 
 impl Slot {

@@ -1,0 +1,370 @@
+"""The master process: opens what workers share, forks them, and does what its arbiter decides."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import oxicorn
+from oxicorn import _oxicorn, application, worker
+from oxicorn.errors import AppImportError, Error
+from oxicorn.logger import Logger
+from oxicorn.worker import Worker
+
+_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGCHLD,
+)
+_BIND_ATTEMPTS = 5
+
+
+class _CannotStart(Exception):
+    """The server cannot start, and the log says why."""
+
+    def __init__(self, reason: str, code: int = 1) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass
+class Generation:
+    """What the workers of one set share."""
+
+    settings: Any
+    listeners: dict[str, _oxicorn.Listener]
+    """By address as the settings write it."""
+    app: Callable[..., Any] | None = None
+    """The application, if the master loads it."""
+
+
+class Server:
+    """The master as hooks see it."""
+
+    def __init__(self, settings: Any, reload: Callable[[], Any]) -> None:
+        self.cfg = settings
+        self.log = Logger()
+        self.pid = os.getpid()
+        self.num_workers = settings.workers
+        self.WORKERS: dict[int, Worker] = {}
+        self._reread = reload
+        self._generations: dict[int, Generation] = {}
+        self._newest = 1
+        self._pidfile: _oxicorn.Pidfile | None = None
+
+    @property
+    def LISTENERS(self) -> list[_oxicorn.Listener]:  # noqa: N802 (hooks know it by this name)
+        """The listening sockets."""
+        return list(self._generations[self._newest].listeners.values())
+
+    def call(self, hook: str, *args: object) -> None:
+        """Calls a hook if there is one."""
+        function = self.cfg.hook(hook)
+        if function is not None:
+            function(*args)
+
+    def run(self) -> int:
+        """Serves until told to stop; gives the exit code."""
+        try:
+            self._start()
+        except _CannotStart as reason:
+            if str(reason):
+                self.log.error("%s", reason)
+            self._clean_up()
+            return reason.code
+        except KeyboardInterrupt:
+            self._clean_up()
+            return 0
+        except Exception:
+            self.log.exception("Exception at the start")
+            self._clean_up()
+            return 1
+        code = self._loop()
+        self._try_call("on_exit", self)
+        self._clean_up()
+        return code
+
+    # Starting.
+
+    def _start(self) -> None:
+        settings = self.cfg
+        self._or_cannot_start(init_logs, settings)
+        self.log.info("Starting oxicorn %s", oxicorn.__version__)
+        self.call("nworkers_changed", self, settings.workers, None)
+        first = Generation(settings, {})
+        self._generations[1] = first
+        first.app = self._preload(settings)
+        if settings.pidfile:
+            running = _oxicorn.Pidfile.running(settings.pidfile)
+            if running is not None:
+                text = f"Already running on PID {running} (or pid file '{settings.pidfile}' is stale)"
+                raise _CannotStart(text)
+            self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, settings.pidfile)
+        self.call("on_starting", self)
+        if settings.user or settings.group:
+            self._or_cannot_start(_oxicorn.give_logs_to, *_identity(settings))
+        self._bind(first, {})
+        listening = ",".join(listener.text for listener in first.listeners.values())
+        self.log.info("Listening at: %s (%s)", listening, self.pid)
+        self.log.info("Using worker: %s", settings.worker_class)
+        self.call("when_ready", self)
+
+    def _preload(self, settings: Any) -> Callable[..., Any] | None:
+        if not settings.preload_app:
+            return None
+        try:
+            return application.load(settings.wsgi_app)
+        except AppImportError as error:
+            self.log.error("%s", _full(error))
+            raise _CannotStart("", error.exit_code) from error
+
+    def _or_cannot_start(self, function: Callable[..., Any], *args: object) -> Any:
+        try:
+            return function(*args)
+        except (OSError, ValueError) as error:
+            raise _CannotStart(_reason(error)) from error
+
+    def _bind(self, generation: Generation, old: dict[str, _oxicorn.Listener]) -> None:
+        """Opens the listeners of a generation; those that are open already stay as they are."""
+        settings = generation.settings
+        addresses = _handed_over() or [str(address) for address in settings.bind]
+        owner = _identity(settings) if settings.user or settings.group else None
+        for address in dict.fromkeys(addresses):
+            generation.listeners[address] = old.get(address) or self._listen(
+                address,
+                backlog=settings.backlog,
+                reuse_port=settings.reuse_port,
+                # One socket for all addresses would leave nothing to a second one for IPv4.
+                v6_only="0.0.0.0:" + address.rpartition(":")[2] in addresses,
+                umask=settings.umask,
+                owner=owner,
+            )
+
+    def _listen(self, address: str, **options: Any) -> _oxicorn.Listener:
+        host, _, port = address.rpartition(":")
+        name = f"('{host}', {port})" if host and "unix:" not in address else address
+        for attempt in range(1, _BIND_ATTEMPTS + 1):
+            try:
+                return _oxicorn.Listener(address, **options)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise _CannotStart(_reason(error)) from error
+            except ValueError as error:
+                raise _CannotStart(str(error)) from error
+            self.log.error("Connection in use: %s", name)
+            if attempt < _BIND_ATTEMPTS:
+                self.log.error("Retrying in 1 second.")
+                time.sleep(1)
+        raise _CannotStart(f"Can't connect to {name}")
+
+    # Running.
+
+    def _loop(self) -> int:
+        signals, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, _nothing)
+        life, beat = os.pipe2(os.O_CLOEXEC)
+        self._master = _oxicorn.Master(*_policy(self.cfg), signals)
+        own = (signals, wakeup, beat)
+        while True:
+            what, first, second = self._master.next()
+            if what == "spawn":
+                self._spawn(first, second, life, own)
+            elif what in ("reaped", "unbooted"):
+                gone = self.WORKERS.pop(second, None)
+                if gone is not None and what == "reaped":
+                    self._try_call("child_exit", self, gone)
+            elif what == "workers":
+                self.num_workers = second
+                self._try_call("nworkers_changed", self, second, first)
+            elif what == "reload":
+                self._reload()
+            elif what in ("settle", "abandon"):
+                self._keep(first)
+            elif what == "reopen":
+                _oxicorn.reopen_logs()
+            elif what == "close":
+                self._keep(0)
+            elif what == "stop":
+                return first
+
+    def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
+        generation = self._generations[number]
+        child = Worker(age, generation.settings, self.log)
+        child.sockets = list(generation.listeners.values())
+        self._try_call("pre_fork", self, child)
+        try:
+            slot = self._master.claim(age, number)
+            notes, say = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, RuntimeError) as error:
+            self._fork_failed(age, error)
+            return
+        # No signal may find the child with the master's pipe.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(notes)
+            os.close(say)
+            self._fork_failed(age, error)
+            return
+        if pid == 0:
+            code = 3
+            try:
+                self._become(generation, (*own, notes))
+                code = worker.run(
+                    self, child, app=generation.app, slot=slot, notes=say, life=life, mask=mask
+                )
+            except BaseException:
+                self.log.exception("Exception in worker process")
+            finally:
+                worker.leave(self, child, code)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(say)
+        child.pid = pid
+        self.WORKERS[pid] = child
+        self._master.forked(age, pid, notes)
+        os.close(notes)
+
+    def _fork_failed(self, age: int, error: Exception) -> None:
+        self.log.error("Cannot fork a worker: %s", _reason(error))
+        self._master.fork_failed(age)
+
+    def _become(self, generation: Generation, foreign: tuple[int, ...]) -> None:
+        """In the child: closes what it must not have."""
+        self._master.let_go()
+        for descriptor in foreign:
+            os.close(descriptor)
+        mine = generation.listeners.values()
+        for other in self._generations.values():
+            for listener in other.listeners.values():
+                if listener not in mine:
+                    listener.close()
+        self.cfg = generation.settings
+
+    def _reload(self) -> None:
+        """HUP: new settings, and with them a new set of workers. What is wrong changes nothing."""
+        before = self._generations[self._newest]
+        generation: Generation | None = None
+        try:
+            generation = Generation(self._reread(), {}, before.app)
+            self._bind(generation, before.listeners)
+            init_logs(generation.settings)
+            old, self.cfg = self.cfg, generation.settings
+            try:
+                self.call("on_reload", self)
+            except BaseException:
+                self.cfg = old
+                raise
+        except Exception as error:
+            self._report_reload(error)
+            if generation is not None:
+                for address in generation.listeners.keys() - before.listeners.keys():
+                    generation.listeners[address].unlink()
+            return
+        added = generation.listeners.keys() - before.listeners.keys()
+        if added:
+            texts = (generation.listeners[address].text for address in sorted(added))
+            self.log.info("Listening at: %s (%s)", ",".join(texts), self.pid)
+        self._newest += 1
+        self._generations[self._newest] = generation
+        self._master.reloaded(*_policy(generation.settings))
+
+    def _report_reload(self, error: Exception) -> None:
+        if isinstance(error, Error):
+            self.log.error("Reload failed, the old settings stay: %s", _full(error))
+        elif isinstance(error, (_CannotStart, _oxicorn.SettingError, OSError, ValueError)):
+            self.log.error("Reload failed, the old settings stay: %s", _reason(error))
+        else:
+            self.log.exception("Reload failed; the old settings stay")
+
+    def _keep(self, number: int) -> None:
+        """Forgets all generations but one, and closes what only they had."""
+        kept = self._generations.get(number)
+        stays = set(kept.listeners.values()) if kept else set()
+        for generation in self._generations.values():
+            for listener in set(generation.listeners.values()) - stays:
+                listener.unlink()
+        if kept:
+            self._generations = {number: kept, self._newest: kept}
+            self.cfg = kept.settings
+
+    # Ending.
+
+    def _try_call(self, hook: str, *args: object) -> None:
+        try:
+            self.call(hook, *args)
+        except Exception:
+            self.log.exception("Exception in %s", hook)
+
+    def _clean_up(self) -> None:
+        self._keep(0)
+        if self._pidfile is not None:
+            self._pidfile.remove()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+
+
+def run(settings: Any, reload: Callable[[], Any]) -> int:
+    """Serves with these settings until told to stop; gives the exit code.
+
+    `reload` reads the settings again, for HUP.
+    """
+    return Server(settings, reload).run()
+
+
+def init_logs(settings: Any) -> None:
+    """Opens the logs that the settings name."""
+    _oxicorn.init_logs(
+        settings.errorlog or "-",
+        settings.loglevel,
+        settings.accesslog,
+        settings.access_log_format,
+        settings.capture_output,
+    )
+
+
+def _handed_over() -> list[str]:
+    """Sockets that a service manager has opened for this process."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [f"fd://{number}" for number in range(3, 3 + count)]
+
+
+def _identity(settings: Any) -> tuple[int, int]:
+    return _oxicorn.find_identity(settings.user, settings.group)
+
+
+def _policy(settings: Any) -> tuple[int, float, float, bool]:
+    return settings.workers, float(settings.timeout), float(settings.graceful_timeout), False
+
+
+def _full(error: Error) -> str:
+    return "\n".join(filter(None, (str(error), error.details.rstrip())))
+
+
+def _reason(error: Exception) -> str:
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """The byte on the pipe is what counts."""

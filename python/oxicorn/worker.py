@@ -1,0 +1,204 @@
+"""A worker process: what happens between the fork and the end."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from oxicorn import _oxicorn, application
+from oxicorn.errors import AppImportError
+
+if TYPE_CHECKING:
+    from oxicorn.logger import Logger
+    from oxicorn.master import Server
+
+# What a worker says to its master on its private pipe; `master.rs` knows the same letters.
+_READY = b"+"
+_RECYCLE = b"R"
+_BOOT_FAILED = b"3"
+_APP_MISSING = b"4"
+
+_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# With a handler they neither end the worker nor stay ignored in programs that it starts.
+_HARMLESS = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGWINCH,
+)
+
+
+class Worker:
+    """One worker as hooks see it, in the master and in its own process."""
+
+    def __init__(self, age: int, settings: Any, log: Logger) -> None:
+        self.age = age
+        self.pid: int | str = "[booting]"
+        self.ppid = os.getpid()
+        self.cfg = settings
+        self.log = log
+        self.timeout = settings.timeout
+        self.booted = False
+        self.aborted = False
+        self.sockets: Sequence[Any] = ()
+        self.app: Any = None
+        self.wsgi: Any = None
+        self.tmp = None
+        self._alive = True
+        self._slot: _oxicorn.Slot | None = None
+        self._notes = -1
+
+    def __str__(self) -> str:
+        return f"<Worker {self.pid}>"
+
+    @property
+    def nr(self) -> int:
+        """Requests so far."""
+        return self._slot.requests if self._slot else 0
+
+    @property
+    def alive(self) -> bool:
+        """False asks for a replacement, which boots before this worker stops."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        if self._alive and not alive:
+            self._tell(_RECYCLE)
+        self._alive = alive
+
+    def _tell(self, note: bytes) -> None:
+        # A master that is gone needs to hear nothing.
+        with contextlib.suppress(OSError):
+            os.write(self._notes, note)
+
+
+def run(
+    server: Server,
+    worker: Worker,
+    *,
+    app: Callable[..., Any] | None,
+    slot: _oxicorn.Slot,
+    notes: int,
+    life: int,
+    mask: set[signal.Signals],
+) -> int:
+    """Serves until told to stop; gives the exit code. All signals are blocked when it is called.
+
+    `notes` is the private pipe to the master, `life` one that ends when the master does, `mask`
+    the signals to be blocked from now on.
+    """
+    worker.pid = os.getpid()
+    worker._slot, worker._notes = slot, notes
+    signals = _take_over_signals(server, worker, mask)
+    worker.log.info("Booting worker with pid: %s", worker.pid)
+    settings = worker.cfg
+    try:
+        server.call("post_fork", server, worker)
+        os.umask(settings.umask)
+        _oxicorn.assume_identity(settings.user, settings.group)
+        # After the change of user, which makes the kernel forget it.
+        _oxicorn.become_worker("oxicorn-worker")
+        if os.getppid() != worker.ppid:
+            return 0
+        worker.app = worker.wsgi = app if app is not None else application.load(settings.wsgi_app)
+        server.call("post_worker_init", worker)
+        engine = _oxicorn.Engine(
+            worker.wsgi,
+            settings,
+            [listener.fileno() for listener in worker.sockets],
+            max_requests=_share(settings),
+            slot=slot,
+            signal_fd=signals,
+            master_fd=life,
+            notify_fd=notes,
+        )
+    except AppImportError as error:
+        worker.log.error("%s", "\n".join(filter(None, (str(error), error.details.rstrip()))))
+        worker._tell(_APP_MISSING if error.exit_code == 4 else _BOOT_FAILED)
+        return error.exit_code
+    except SystemExit as error:
+        if not worker.alive:
+            return 0
+        worker.log.error("The application left with %r while it was loaded", error.code)
+        worker._tell(_BOOT_FAILED)
+        return 3
+    except BaseException:
+        worker.log.exception("Exception in worker process")
+        worker._tell(_BOOT_FAILED)
+        return 3
+    for number in _STOP:
+        signal.signal(number, _nothing)
+    worker.booted = True
+    worker._tell(_READY)
+    ended_by = engine.run()
+    if ended_by in (signal.SIGINT, signal.SIGQUIT):
+        server.call("worker_int", worker)
+    return 0
+
+
+def _share(settings: Any) -> int:
+    """Requests after which this worker is replaced, or 0; not the same for all, so that not all
+    of them are replaced at once."""
+    if not settings.max_requests:
+        return 0
+    return int(settings.max_requests + random.randint(0, settings.max_requests_jitter))
+
+
+def leave(server: Server, worker: Worker, code: int) -> None:
+    """The end of the process, without what the master has prepared for its own."""
+    try:
+        server.call("worker_exit", server, worker)
+    except Exception:
+        worker.log.exception("Exception in worker_exit")
+    if worker.booted:
+        worker.log.info("Worker exiting (pid: %s)", worker.pid)
+    # The interpreter is not taken down: threads of the engine may be inside it. What the
+    # application registered for its end is done all the same.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+def _take_over_signals(server: Server, worker: Worker, mask: set[signal.Signals]) -> int:
+    """Makes this process's own pipe for signals, and says where to read it."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def leave_while_booting(number: int, frame: FrameType | None) -> None:
+        worker._alive = False
+        raise SystemExit(0)
+
+    def abort(number: int, frame: FrameType | None) -> None:
+        worker.aborted = True
+        try:
+            server.call("worker_abort", worker)
+        finally:
+            os._exit(1)
+
+    for number in _STOP:
+        signal.signal(number, leave_while_booting)
+    for number in _HARMLESS:
+        signal.signal(number, _nothing)
+    signal.signal(signal.SIGABRT, abort)
+    # It writes the stacks, then lets the handler above have its turn.
+    faulthandler.enable(_oxicorn.log_descriptor(), all_threads=True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return reader
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """The byte on the pipe is what counts."""

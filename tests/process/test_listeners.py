@@ -1,0 +1,105 @@
+"""Where a server can listen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+
+from support import Peer, eventually
+from support.server import command, environment
+
+
+def answers(connection):
+    with Peer(connection) as peer:
+        connection.settimeout(30)
+        return peer.get().status == 200
+
+
+def test_unix_socket(serve, dial, tmp_path):
+    path = tmp_path / "app.sock"
+    server = serve("hello", "--umask", "0o117", bind=f"unix:{path}")
+    assert server.url == f"unix:{path}"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    with dial(server) as peer:
+        assert peer.get().status == 200
+    assert server.stop() == 0
+    assert not path.exists()
+
+
+def test_stale_unix_socket_is_replaced_and_a_file_is_not(serve, dial, oxicorn, tmp_path):
+    path = tmp_path / "app.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    server = serve("hello", bind=f"unix:{path}")
+    with dial(server) as peer:
+        assert peer.get().status == 200
+    file = tmp_path / "file"
+    file.write_text("precious")
+    done = oxicorn("-b", f"unix:{file}", "apps.hello:app")
+    assert done.returncode == 1
+    assert file.read_text() == "precious"
+
+
+def test_abstract_unix_socket(serve):
+    name = f"oxicorn-{os.getpid()}"
+    serve("hello", bind=f"unix:@{name}")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(f"\0{name}")
+        assert answers(connection)
+
+
+def test_several(serve, tmp_path):
+    path = tmp_path / "second.sock"
+    server = serve("hello", "--bind", f"unix:{path}", bind="127.0.0.1:0")
+    assert answers(server.connect())
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        assert answers(connection)
+    assert f",unix:{path} (" in server.log()
+
+
+def test_ipv6(serve, dial):
+    server = serve("hello", bind="[::1]:0")
+    assert server.url.startswith("http://[::1]:")
+    with dial(server) as peer:
+        assert peer.get().status == 200
+
+
+def test_adopted_descriptor(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        log = (tmp_path / "log").open("wb")
+        process = subprocess.Popen(
+            [*command(), "-b", f"fd://{number}", "apps.hello:app"],
+            pass_fds=[number],
+            stderr=log,
+            env=environment(),
+        )
+        try:
+            assert answers(socket.create_connection(listener.getsockname(), timeout=60))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            process.wait()
+            log.close()
+
+
+def test_reload_moves_to_another_address(serve, tmp_path):
+    first, second = tmp_path / "first.sock", tmp_path / "second.sock"
+    config = tmp_path / "settings.py"
+    config.write_text(f"bind = 'unix:{first}'\n")
+    server = serve("hello", "-c", str(config), bind=None)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(first))
+        assert answers(connection)
+    config.write_text(f"bind = 'unix:{second}'\n")
+    server.signal(signal.SIGHUP)
+    eventually(second.exists)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(second))
+        assert answers(connection)
+    eventually(lambda: not first.exists())
