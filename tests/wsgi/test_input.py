@@ -42,7 +42,7 @@ CALLS = [
     "readline;readline;readline;readline;readline;readline",
     "readline:0;readline:3;readline:3;readline:-1;readline:100;read",
     "readline:None;readlines",
-    "readlines:7;readlines:0;readlines",
+    "readlines:8;readlines:0;readlines",
     "readlines:-1;readline",
     "list;list;read",
     "next;read:2;next;list",
@@ -70,8 +70,9 @@ def test_same_as_a_file(server, dial, calls, framing, body):
     else:
         peer.send(head(calls, "Transfer-Encoding: chunked") + chunked(body, 1000))
     assert results(peer.response()) == expected
-    peer.send(head("read"))
-    assert results(peer.response()) == [b""]
+    if expected[-1] in (b"", []):  # read to the end, so the connection is there for another
+        peer.send(head("read"))
+        assert results(peer.response()) == [b""]
 
 
 @pytest.mark.parametrize("calls", CALLS)

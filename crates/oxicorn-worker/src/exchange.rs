@@ -314,7 +314,10 @@ impl Exchange {
             let used = received.used;
             match received.event {
                 Event::Body(bytes) => self.decoded.extend_from_slice(bytes),
-                Event::End => return Ok(0),
+                Event::End => {
+                    channel.carry.drain(..used);
+                    return Ok(0);
+                }
                 Event::NeedMore | Event::Head if channel.machine.is_complete() => return Ok(0),
                 Event::NeedMore | Event::Head => {
                     channel.carry.drain(..used);

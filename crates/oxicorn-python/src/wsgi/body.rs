@@ -45,8 +45,9 @@ pub(super) fn send(
         if let Some(region) = by_kernel.then(|| files.region(py, wrapper.get())).flatten() {
             return send_file(py, slot, region);
         }
+        return send_items(py, slot, result, true);
     }
-    send_items(py, slot, result)
+    send_items(py, slot, result, false)
 }
 
 /// The item of a list or tuple that has one.
@@ -72,7 +73,14 @@ fn send_only(py: Python<'_>, slot: &Slot, item: &Bound<'_, PyAny>) -> Result<(),
 }
 
 /// Sends item by item as they come (PEP 3333, "buffering and streaming").
-fn send_items(py: Python<'_>, slot: &Slot, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
+///
+/// Of a file only the part that Content-Length names is meant: with `is_file` the rest is not read.
+fn send_items(
+    py: Python<'_>,
+    slot: &Slot,
+    result: &Bound<'_, PyAny>,
+    is_file: bool,
+) -> Result<(), Failure> {
     for item in result.try_iter()? {
         let item = item?;
         let item = bytes(&item)?;
@@ -81,9 +89,16 @@ fn send_items(py: Python<'_>, slot: &Slot, result: &Bound<'_, PyAny>) -> Result<
         }
         let mut live = slot.claim(py);
         begun(live.phase())?;
-        send_item(py, &mut live, item.as_bytes(), false)?;
+        let mut item = item.as_bytes();
+        if let (true, Some(missing)) = (is_file, live.missing()) {
+            item = &item[..item.len().min(usize::try_from(missing).unwrap_or(usize::MAX))];
+        }
+        send_item(py, &mut live, item, false)?;
         if live.is_bodiless() {
             return Ok(());
+        }
+        if is_file && live.missing() == Some(0) {
+            break;
         }
     }
     let mut live = slot.claim(py);
@@ -96,7 +111,7 @@ fn send_file(py: Python<'_>, slot: &Slot, region: Region) -> Result<(), Failure>
     let mut live = slot.claim(py);
     begun(live.phase())?;
     let Region { file, offset, length } = region;
-    let length = live.content_length().map_or(length, |declared| declared.min(length));
+    let length = live.missing().map_or(length, |missing| missing.min(length));
     let _ = py.detach(|| live.send_file(file, offset, length))?;
     Ok(())
 }

@@ -73,6 +73,28 @@ impl Call<'_> {
         let target = ffi::latin1_bytes(&self.target).unwrap_or_default().escape_ascii();
         format!("Error handling request {method} {target}")
     }
+
+    /// Keeps what the access log wants of environ, as the application left it: middleware says
+    /// there who the user is.
+    fn keep_for_log(&self, py: Python<'_>, responder: &Responder) {
+        let wanted = match responder.slot().claim(py).exchange().log_needs() {
+            Some(needs) if !needs.environ.is_empty() => needs.environ.clone(),
+            _ => return,
+        };
+        let mut values = vec![None; wanted.len()];
+        // A copy: the text of a value that is no `str` comes from code that may change the dict.
+        for (name, value) in self.environ.copy().iter().flatten() {
+            let Ok(name) = name.cast::<PyString>() else { continue };
+            let name = name.to_string_lossy().to_lowercase();
+            let Some(place) = wanted.iter().position(|wanted| *wanted == name) else { continue };
+            let Ok(text) = value.str() else { continue };
+            values[place] = Some(match ffi::latin1_bytes(&text) {
+                Some(bytes) => bytes.to_vec(),
+                None => text.to_string_lossy().into_owned().into_bytes(),
+            });
+        }
+        responder.slot().claim(py).exchange().keep_environ(values);
+    }
 }
 
 impl WsgiApplication {
@@ -167,6 +189,7 @@ impl WsgiApplication {
             Ok(result) => self.respond(py, &call, responder, &result),
             Err(error) => fail(py, &call, responder, Some(Failure::Application(error))),
         }
+        call.keep_for_log(py, responder);
         if let Some(file) = &call.spooled {
             // Closed here, as Python warns of files that are left to their destructor.
             if let Err(error) = file.call_method0("close") {

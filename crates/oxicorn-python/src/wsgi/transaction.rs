@@ -188,6 +188,7 @@ impl Live {
         self.exchange = Some(exchange);
         self.phase = Phase::Silent;
         self.framing = BodyFraming::None;
+        self.writer = BodyWriter::default();
         self.persistent = false;
         self.head_unsent = false;
         self.gone = false;
@@ -222,9 +223,9 @@ impl Live {
         self.phase = Phase::Begun;
     }
 
-    /// The application's Content-Length.
-    pub(crate) fn content_length(&self) -> Option<u64> {
-        self.head.content_length()
+    /// How many bytes are missing to the application's Content-Length, if it gave one.
+    pub(crate) fn missing(&self) -> Option<u64> {
+        self.head.content_length().map(|length| length.saturating_sub(self.writer.sent()))
     }
 
     /// Whether the response has no body, whatever the application yields; known once it is open.
@@ -257,6 +258,11 @@ impl Live {
         let server = exchange.server_header();
         let (framing, persistent) = self.head.finish(self.facts, known_length, date, server);
         exchange.set_status(self.head.status());
+        if exchange.log_needs().is_some_and(|needs| needs.response_fields) {
+            let head = self.head.buffer();
+            let fields = head.iter().position(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            exchange.keep_response_fields(&head[fields..]);
+        }
         self.framing = framing;
         self.writer = BodyWriter::new(framing);
         self.persistent = persistent;
@@ -350,16 +356,16 @@ impl Live {
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         if !out.is_empty() {
             let sent = exchange.send(out);
-            self.note(sent)?;
+            let _ = self.note(sent)?;
         }
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         let sent = exchange.send_file(file, offset, length);
-        self.note(sent)?;
+        let sent = self.note(sent)?;
         self.frame.clear();
         self.writer.after(&mut self.frame);
         self.persistent &= self.writer.finish(&mut self.frame);
         if self.frame.is_empty() {
-            return sent;
+            return Ok(sent);
         }
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         let sent = exchange.send(&self.frame);
