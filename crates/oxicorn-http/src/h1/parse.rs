@@ -55,9 +55,7 @@ pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Resu
         if !is_right {
             return None;
         }
-        let name_span = span(line_start, name.len());
-        let value_span = span(offset(input, value), value.len());
-        push(head, &mut facts, (name, name_span), (value, value_span), rules);
+        push(head, &mut facts, name, line_start, value, offset(input, value), rules);
         line_start = next;
     }
     head.len = len;
@@ -98,21 +96,24 @@ pub(super) fn split(input: &[u8], head: &mut Head, rules: &Rules) -> Result<(), 
             value_start += 1;
         }
         let value = trim(&input[value_start..line_end]);
-        let name_span = span(line_start, name_len);
-        let value_span = span(value_start, value.len());
-        push(head, &mut facts, (name, name_span), (value, value_span), rules);
+        push(head, &mut facts, name, line_start, value, value_start, rules);
     }
     head.len = input.len();
     finish(input, head, &facts, rules)
 }
 
 /// Adds one field line, unless the policy says otherwise.
-#[inline]
+///
+/// The parts come one by one because a pair of a slice and a span would travel through memory,
+/// which costs more than all the rest of this.
+#[inline(always)]
 fn push<'i>(
     head: &mut Head,
     facts: &mut Facts<'i>,
-    (name, name_span): (&[u8], Span),
-    (value, value_span): (&'i [u8], Span),
+    name: &[u8],
+    name_start: usize,
+    value: &'i [u8],
+    value_start: usize,
     rules: &Rules,
 ) {
     if has_underscore(name) {
@@ -126,7 +127,8 @@ fn push<'i>(
     if known != Name::Other {
         facts.note(known, value);
     }
-    head.fields.push(Field { name: name_span, value: value_span, known });
+    let (name, value) = (span(name_start, name.len()), span(value_start, value.len()));
+    head.fields.push(Field { name, value, known });
 }
 
 /// Decides what the head means, now that all of it is known.
