@@ -18,10 +18,15 @@ use pyo3::prelude::*;
 mod _oxicorn {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
     use super::listeners::{Listener, Pidfile, assume_identity, become_worker, find_identity};
+    #[pymodule_export]
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
+    #[pymodule_export]
     use super::master::{Master, Slot};
+    #[pymodule_export]
     use super::settings::{CommandLine, SettingError, Settings, help_text, setting_names};
 
     #[pymodule_init]
