@@ -68,7 +68,7 @@ class Server:
         self._pidfile: _oxicorn.Pidfile | None = None
 
     @property
-    def LISTENERS(self) -> list[_oxicorn.Listener]:  # noqa: N802 (hooks know it by this name)
+    def LISTENERS(self) -> list[_oxicorn.Listener]:
         """The listening sockets."""
         return list(self._generations[self._newest].listeners.values())
 
@@ -112,7 +112,9 @@ class Server:
         if settings.pidfile:
             running = _oxicorn.Pidfile.running(settings.pidfile)
             if running is not None:
-                text = f"Already running on PID {running} (or pid file '{settings.pidfile}' is stale)"
+                text = (
+                    f"Already running on PID {running} (or pid file '{settings.pidfile}' is stale)"
+                )
                 raise _CannotStart(text)
             self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, settings.pidfile)
         self.call("on_starting", self)

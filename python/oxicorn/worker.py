@@ -124,6 +124,8 @@ def run(
             notify_fd=notes,
         )
     except AppImportError as error:
+        if not worker.alive:
+            return 0  # TERM came while the module was imported
         worker.log.error("%s", "\n".join(filter(None, (str(error), error.details.rstrip()))))
         worker._tell(_APP_MISSING if error.exit_code == 4 else _BOOT_FAILED)
         return error.exit_code

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -140,12 +141,23 @@ def test_idle_worker_does_not_time_out(serve, dial):
 
 def test_max_requests_replaces_first(serve, dial):
     server = serve("whoami", "--max-requests", "5")
-    seen = set()
-    for _ in range(30):
-        seen.add(pid_of(server, dial))
-    assert len(seen) > 1
+    first = pid_of(server, dial)
+    eventually(lambda: pid_of(server, dial) != first)
     log = server.log()
+    assert f"Autorestarting worker (pid:{first})" in log
     assert "was sent" not in log
+
+
+def test_worker_that_loses_its_alive_flag_is_replaced(serve, dial, tmp_path):
+    (tmp_path / "settings.py").write_text(
+        "def post_worker_init(worker):\n"
+        "    if worker.age == 1:\n"
+        "        import threading\n"
+        "        threading.Timer(1, lambda: setattr(worker, 'alive', False)).start()\n"
+    )
+    server = serve("whoami", "-c", str(tmp_path / "settings.py"))
+    first = pid_of(server, dial)
+    eventually(lambda: pid_of(server, dial) != first)
 
 
 def test_preload_loads_once(serve, dial):
@@ -155,7 +167,10 @@ def test_preload_loads_once(serve, dial):
 
 @pytest.mark.parametrize(
     ("spec", "code", "reason"),
-    [("no_such_module:app", 3, "Worker failed to boot."), ("apps.hello:gone", 4, "App failed to load.")],
+    [
+        ("no_such_module:app", 3, "Worker failed to boot."),
+        ("apps.hello:gone", 4, "App failed to load."),
+    ],
 )
 def test_application_that_does_not_load_stops_the_start(oxicorn, spec, code, reason):
     done = oxicorn("-b", "127.0.0.1:0", "-w", "2", spec)
@@ -193,7 +208,7 @@ def test_workers_go_with_their_master(serve):
     server.expected_exit = None
     server.signal(signal.SIGKILL)
     server.wait()
-    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
 def test_application_exit_codes_do_not_stop_the_master(serve, dial, tmp_path):
@@ -214,6 +229,19 @@ def test_application_exit_codes_do_not_stop_the_master(serve, dial, tmp_path):
         assert peer.get().body == b"ok"
 
 
+HOOKS = [
+    "on_starting",
+    "when_ready",
+    "pre_fork",
+    "post_fork",
+    "post_worker_init",
+    "worker_exit",
+    "child_exit",
+    "on_exit",
+    "nworkers_changed",
+]
+
+
 def test_hooks_run_where_they_should(serve, dial, tmp_path):
     (tmp_path / "settings.py").write_text(
         "import os\n"
@@ -221,14 +249,7 @@ def test_hooks_run_where_they_should(serve, dial, tmp_path):
         "    def hook(*args):\n"
         "        with open('hooks.txt', 'a') as file:\n"
         "            file.write(f'{name} {os.getpid()}\\n')\n"
-        "    return hook\n"
-        + "".join(
-            f"{name} = note('{name}')\n"
-            for name in (
-                "on_starting when_ready pre_fork post_fork post_worker_init worker_exit child_exit "
-                "on_exit nworkers_changed"
-            ).split()
-        )
+        "    return hook\n" + "".join(f"{name} = note('{name}')\n" for name in HOOKS)
     )
     server = serve("whoami", "-c", str(tmp_path / "settings.py"), cwd=tmp_path)
     worker = pid_of(server, dial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -53,12 +54,14 @@ def test_abstract_unix_socket(serve):
 
 def test_several(serve, tmp_path):
     path = tmp_path / "second.sock"
-    server = serve("hello", "--bind", f"unix:{path}", bind="127.0.0.1:0")
-    assert answers(server.connect())
+    server = serve("hello", "--bind", "127.0.0.1:0", bind=f"unix:{path}")
+    port = re.search(r"http://127\.0\.0\.1:(\d+)", server.log())[1]
+    assert answers(socket.create_connection(("127.0.0.1", int(port)), timeout=30))
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         assert answers(connection)
-    assert f",unix:{path} (" in server.log()
+    said = re.search(r"Listening at: (.+) \(\d+\)", server.log())[1]
+    assert set(said.split(",")) == {f"http://127.0.0.1:{port}", f"unix:{path}"}
 
 
 def test_ipv6(serve, dial):

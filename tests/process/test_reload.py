@@ -50,7 +50,7 @@ def test_no_request_fails(serve, tmp_path):
     (tmp_path / "shop.py").write_text(APP % "one")
     server = serve("shop:app", workers=2, cwd=tmp_path)
     with Load(server) as load:
-        for round in range(2, 5):
+        for _ in range(3):
             before = server.log().count("Worker exiting")
             server.signal(signal.SIGHUP)
             eventually(lambda before=before: server.log().count("Worker exiting") >= before + 2)

@@ -94,8 +94,13 @@ impl Arbiter {
             Event::Ready { pid } => self.ready(pid, now),
             Event::BootFailed { pid, failure } => self.boot_failed(pid, failure, now, &mut effects),
             Event::Recycle { pid } => {
-                if let Some(worker) = self.roster.by_pid(pid) {
-                    worker.recycle = worker.serves();
+                if let Some(worker) = self.roster.by_pid(pid)
+                    && worker.serves()
+                    && !std::mem::replace(&mut worker.recycle, true)
+                {
+                    let text =
+                        format!("Autorestarting worker (pid:{pid}): its replacement boots first");
+                    effects.push(log(Level::Info, text));
                 }
             }
             Event::Heartbeat { pid, at } => self.heartbeat(pid, at),

@@ -347,7 +347,11 @@ fn a_reload_before_the_first_set_is_ready_waits() {
 #[test]
 fn a_worker_that_wants_to_be_replaced_serves_until_it_is() {
     let mut story = Story::serving(policy(2));
-    assert_eq!(story.happens(Event::Recycle { pid: 101 }), ["spawn 3 on 1"]);
+    assert_eq!(
+        story.happens(Event::Recycle { pid: 101 }),
+        ["info Autorestarting worker (pid:101): its replacement boots first", "spawn 3 on 1"]
+    );
+    assert!(story.happens(Event::Recycle { pid: 101 }).is_empty());
     assert_eq!(story.ready(103), ["finish 101"]);
     assert_eq!(story.leaves(101), ["reaped 101"]);
 }

@@ -28,6 +28,8 @@ const APP_MISSING: u8 = b'4';
 
 /// Workers that the scoreboard has room for. Memory is used for those only that exist.
 const SLOTS: usize = 1024;
+/// How far apart the signs of life of an idle worker are: the last one may be that old.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest wait: heartbeats are looked at that often.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -336,7 +338,7 @@ fn policy(workers: usize, timeout: f64, graceful_timeout: f64, daemon: bool) -> 
     let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX / 4);
     Policy {
         workers,
-        timeout: (timeout > 0.0).then(|| seconds(timeout)),
+        timeout: (timeout > 0.0).then(|| seconds(timeout) + HEARTBEAT),
         graceful_timeout: seconds(graceful_timeout.max(0.0)),
         daemon,
     }
