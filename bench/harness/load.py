@@ -126,7 +126,7 @@ def measure(here: Running, workload: Workload, duration: int, core: int | None =
     return Sample(
         cpu_us=cpu * 1e6 / int(count[1]),
         per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        p99_ms=milliseconds(re.search(r"99%\s+(\S+)", text)[1]),
+        p99_ms=milliseconds(re.search(r"^ +99% +(\S+)$", text, re.MULTILINE)[1]),
     )
 
 
