@@ -1,5 +1,6 @@
 """Ways to answer, right and wrong, one for each path."""
 
+import gzip
 import io
 import os
 import sys
@@ -298,26 +299,28 @@ def path_keep(environ, start):
     return [b"kept"]
 
 
+def refusal(call, *arguments):
+    """What calling it raises."""
+    try:
+        call(*arguments)
+    except Exception as error:
+        return repr(error)
+    return "nothing"
+
+
 def path_use_kept(environ, start):
     said = []
     for old, old_start in kept:
-        for call in (
-            lambda: old_start("200 OK", []),
-            lambda: old_start(b"data"),
-            lambda: old["wsgi.early_hints"]([]),
-        ):
-            try:
-                call()
-                said.append("nothing")
-            except Exception as error:
-                said.append(repr(error))
+        said.append(refusal(old_start, "200 OK", []))
+        said.append(refusal(old_start, b"data"))
+        said.append(refusal(old["wsgi.early_hints"], []))
     start("200 OK", [TYPE])
     return ["\n".join(said).encode()]
 
 
 def temporary(size, skip=0):
     """An unlinked file of this size, read up to `skip`."""
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the server closes it
     file.write(bytes(i % 251 for i in range(size)))
     file.seek(skip)
     return file
@@ -352,13 +355,12 @@ def path_file_pipe(environ, start):
 
 
 def path_file_gzip(environ, start):
-    import gzip
-
-    file = tempfile.NamedTemporaryFile()
-    with gzip.open(file.name, "wb") as packed:
-        packed.write(b"plain text")
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(gzip.compress(b"plain text"))
+        file.flush()
+        unpacked = io.BufferedReader(gzip.open(file.name))  # noqa: SIM115 - closed by the server
     start("200 OK", [TYPE])
-    return environ["wsgi.file_wrapper"](io.BufferedReader(gzip.open(file.name)))
+    return environ["wsgi.file_wrapper"](unpacked)
 
 
 def path_file_closing(environ, start):

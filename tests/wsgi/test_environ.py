@@ -113,9 +113,7 @@ def test_method_and_protocol(ask, method):
 
 
 def test_repeated_fields(ask):
-    told = ask(
-        "GET / HTTP/1.1\nHost: a\nCookie: a=1\nX-Many: 1\ncookie: b=2\nx-many: 2\nX-MANY: 3"
-    )
+    told = ask("GET / HTTP/1.1\nHost: a\nCookie: a=1\nX-Many: 1\ncookie: b=2\nx-many: 2\nX-MANY: 3")
     assert value(told, "HTTP_COOKIE") == "a=1; b=2"
     assert value(told, "HTTP_X_MANY") == "1,2,3"
 

@@ -169,7 +169,7 @@ def content(start, stop):
     return bytes(i % 251 for i in range(start, stop))
 
 
-@pytest.mark.parametrize("sendfile", ["--sendfile", "--no-sendfile"])
+@pytest.mark.parametrize("options", [[], ["--no-sendfile"]], ids=["sendfile", "no-sendfile"])
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -181,8 +181,8 @@ def content(start, stop):
         ("/file_closing", b"one"),
     ],
 )
-def test_files(serve_module, dial, path, body, sendfile):
-    server = serve_module("responses", sendfile)
+def test_files(serve_module, dial, path, body, options):
+    server = serve_module("responses", *options)
     peer = dial(server)
     for _ in range(2):
         response = peer.get(path)

@@ -165,6 +165,24 @@ impl<'py> Arguments<'py> {
     }
 }
 
+/// One argument of a vectorcall.
+///
+/// # Safety
+///
+/// `arguments` must have more than `index` entries, all of them live objects.
+unsafe fn argument<'py>(
+    py: Python<'py>,
+    arguments: *const *mut ffi::PyObject,
+    index: usize,
+) -> Bound<'py, PyAny> {
+    // SAFETY: the caller promises that the entry is there.
+    let entry = unsafe { arguments.add(index) };
+    // SAFETY: the caller promises that the entry is there.
+    let value = unsafe { entry.read() };
+    // SAFETY: the caller promises a live object; this takes a reference of its own.
+    unsafe { Bound::from_borrowed_ptr(py, value) }
+}
+
 /// `vectorcall`: the arguments as pointers become an [`Arguments`].
 unsafe extern "C" fn called(
     object: *mut ffi::PyObject,
@@ -179,18 +197,14 @@ unsafe extern "C" fn called(
             let mut given = Arguments { values: [None, None, None], count: 0 };
             for index in 0..positional {
                 // SAFETY: `arguments` has at least `positional` entries.
-                let value = unsafe { *arguments.add(index) };
-                // SAFETY: an argument is a live object, borrowed for the call.
-                given.place(index, unsafe { Bound::from_borrowed_ptr(py, value) })?;
+                given.place(index, unsafe { argument(py, arguments, index) })?;
             }
             // SAFETY: null, or a live tuple of names, borrowed for the call.
             if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
                 for (nth, name) in names.cast::<PyTuple>()?.iter().enumerate() {
                     let place = keyword(name.cast::<PyString>()?.to_str()?)?;
                     // SAFETY: the values of keywords follow the positional ones, one per name.
-                    let value = unsafe { *arguments.add(positional + nth) };
-                    // SAFETY: an argument is a live object, borrowed for the call.
-                    given.place(place, unsafe { Bound::from_borrowed_ptr(py, value) })?;
+                    given.place(place, unsafe { argument(py, arguments, positional + nth) })?;
                 }
             }
             // SAFETY: CPython calls it with an object of the type; only `new` makes those, and

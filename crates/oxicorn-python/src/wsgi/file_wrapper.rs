@@ -95,7 +95,8 @@ impl PlainFiles {
         let py = filelike.py();
         let is_raw = |object: &Bound<'_, PyAny>| object.get_type().is(self.raw.bind(py));
         let is_buffered = self.buffered.iter().any(|kind| filelike.get_type().is(kind.bind(py)));
-        if !is_raw(filelike) && !(is_buffered && is_raw(&filelike.getattr("raw")?)) {
+        let is_plain = is_raw(filelike) || (is_buffered && is_raw(&filelike.getattr("raw")?));
+        if !is_plain {
             return Ok(None);
         }
         let fd: i32 = filelike.call_method0("fileno")?.extract()?;
