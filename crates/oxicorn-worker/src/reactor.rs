@@ -34,7 +34,8 @@ pub(crate) const MASTER: u64 = 2;
 
 /// Longest poll, so that the heartbeat goes on.
 const HEARTBEAT: u64 = 1000;
-/// Idle connections younger than this may still send a request when a drain begins.
+/// Connections that are idle, or new, for less than this may still send a request when a drain
+/// begins: it may be on its way.
 const DRAIN_GRACE: u64 = 1000;
 
 /// Where the worker is in its life.
@@ -303,7 +304,7 @@ impl Shared {
         let again = channel.stage == Stage::Idle && !channel.carry.is_empty();
         if channel.stage == Stage::Idle && !again && core.phase != Phase::Serving {
             let grace_over = channel.since + DRAIN_GRACE;
-            if channel.requests == 0 || grace_over <= self.clock.coarse() {
+            if grace_over <= self.clock.coarse() {
                 return Some(channel);
             }
             channel.deadline = channel.deadline.min(grace_over);
