@@ -1,13 +1,21 @@
 """The engine of oxicorn."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, final
 
 __all__ = [
     "CommandLine",
+    "Engine",
+    "Listener",
+    "Master",
+    "Pidfile",
     "SettingError",
     "Settings",
+    "Slot",
     "__version__",
+    "assume_identity",
+    "become_worker",
+    "find_identity",
     "give_logs_to",
     "help_text",
     "init_logs",
@@ -47,6 +55,78 @@ class Settings:
     @property
     def warnings(self) -> list[str]: ...
 
+@final
+class Engine:
+    def __new__(
+        cls,
+        app: Callable[..., Any],
+        settings: Settings,
+        listener_fds: Sequence[int],
+        *,
+        max_requests: int | None = None,
+        slot: Slot | None = None,
+        signal_fd: int | None = None,
+        master_fd: int | None = None,
+        notify_fd: int | None = None,
+    ) -> Engine: ...
+    def run(self) -> int: ...
+    def drain(self) -> None: ...
+    def stop(self) -> None: ...
+
+@final
+class Slot:
+    @property
+    def requests(self) -> int: ...
+
+@final
+class Master:
+    def __new__(
+        cls,
+        workers: int,
+        timeout: float,
+        graceful_timeout: float,
+        daemon: bool,
+        signals: int,
+    ) -> Master: ...
+    @property
+    def target(self) -> int: ...
+    def next(self) -> tuple[str, int, int]: ...
+    def claim(self, age: int, generation: int) -> Slot: ...
+    def forked(self, age: int, pid: int, notes: int) -> None: ...
+    def fork_failed(self, age: int) -> None: ...
+    def reloaded(
+        self, workers: int, timeout: float, graceful_timeout: float, daemon: bool
+    ) -> None: ...
+    def let_go(self) -> None: ...
+
+@final
+class Listener:
+    def __new__(
+        cls,
+        address: str,
+        *,
+        backlog: int,
+        reuse_port: bool = False,
+        v6_only: bool = False,
+        umask: int = 0,
+        owner: tuple[int, int] | None = None,
+    ) -> Listener: ...
+    @property
+    def text(self) -> str: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+    def unlink(self) -> None: ...
+
+@final
+class Pidfile:
+    def __new__(cls, path: str) -> Pidfile: ...
+    @staticmethod
+    def running(path: str) -> int | None: ...
+    def remove(self) -> None: ...
+
+def assume_identity(user: str | None, group: str | None) -> None: ...
+def become_worker(name: str) -> None: ...
+def find_identity(user: str | None, group: str | None) -> tuple[int, int]: ...
 def give_logs_to(uid: int, gid: int) -> None: ...
 def help_text() -> str: ...
 def init_logs(

@@ -91,7 +91,7 @@ def run(
     slot: _oxicorn.Slot,
     notes: int,
     life: int,
-    mask: set[signal.Signals],
+    mask: set[int | signal.Signals],
 ) -> int:
     """Serves until told to stop; gives the exit code. All signals are blocked when it is called.
 
@@ -123,6 +123,8 @@ def run(
             master_fd=life,
             notify_fd=notes,
         )
+        for listener in worker.sockets:
+            listener.close()  # the engine has its own, and closes it when it drains
     except AppImportError as error:
         if not worker.alive:
             return 0  # TERM came while the module was imported
@@ -174,7 +176,7 @@ def leave(server: Server, worker: Worker, code: int) -> None:
     os._exit(code)
 
 
-def _take_over_signals(server: Server, worker: Worker, mask: set[signal.Signals]) -> int:
+def _take_over_signals(server: Server, worker: Worker, mask: set[int | signal.Signals]) -> int:
     """Makes this process's own pipe for signals, and says where to read it."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
