@@ -124,7 +124,7 @@ def run(
             notify_fd=notes,
         )
         for listener in worker.sockets:
-            listener.close()  # the engine has its own, and closes it when it drains
+            listener.close()  # the engine has its own
     except AppImportError as error:
         if not worker.alive:
             return 0  # TERM came while the module was imported

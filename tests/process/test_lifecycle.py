@@ -63,25 +63,6 @@ def test_term_lets_a_request_finish(serve, dial):
     assert server.wait() == 0
 
 
-def test_nobody_listens_after_term(serve, dial):
-    server = serve("sleepy")
-    with dial(server) as peer:
-        peer.send(b"GET /2000 HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(0.3)
-        server.signal(signal.SIGTERM)
-
-        def is_refused():
-            try:
-                server.connect().close()
-            except ConnectionRefusedError:
-                return True
-            return False
-
-        eventually(is_refused)
-        assert peer.response().status == 200
-    assert server.wait() == 0
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_int_is_quick_and_quiet(serve, dial, number):
     server = serve("sleepy", "--graceful-timeout", "50")

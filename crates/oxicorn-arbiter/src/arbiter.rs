@@ -536,7 +536,7 @@ fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Optio
             Some((Level::Error, format!("Worker (pid:{pid}) was sent {signal}!")))
         }
         (Stage::Booting | Stage::Serving { .. }, Ending::Code(0)) => {
-            Some((Level::Warning, format!("Worker (pid:{pid}) exited with code 0.")))
+            Some((Level::Info, format!("Worker (pid:{pid}) exited with code 0.")))
         }
         (_, Ending::Code(0)) => None,
         (_, Ending::Code(_)) if worker.boot_failed => None,
