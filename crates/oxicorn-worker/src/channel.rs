@@ -264,6 +264,11 @@ impl Channel {
         self.since.saturating_add(millis(config.body_grace)).saturating_add(earned)
     }
 
+    /// Whether it may be closed to make room: answered before, and nothing of a request is there.
+    pub(crate) fn can_be_spared(&self) -> bool {
+        self.stage == Stage::Idle && self.carry.is_empty() && self.requests > 0
+    }
+
     /// Reads and forgets what a lingering peer still sends; `false` when it is done.
     pub(crate) fn discard(&self, scratch: &mut [u8]) -> bool {
         for _ in 0..4 {

@@ -166,7 +166,7 @@ impl Shared {
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
         match channel.stage {
-            Stage::Head | Stage::Body => self.refuse(poller, channel, Reject::Timeout),
+            Stage::Head | Stage::Body => self.refuse(poller, channel, Reject::Timeout, false),
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
                 None

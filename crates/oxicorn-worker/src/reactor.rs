@@ -309,6 +309,9 @@ impl Shared {
             }
             channel.deadline = channel.deadline.min(grace_over);
         }
+        if channel.can_be_spared() {
+            self.room_for_another(core);
+        }
         let slots = &mut core.slots;
         let Some(slot) = slots.get_mut(channel.key) else { return Some(channel) };
         slot.flusher = None;
@@ -336,14 +339,19 @@ impl Shared {
         None
     }
 
+    /// Accepts again, if that was paused because no connection could be spared.
+    fn room_for_another(&self, core: &mut Core) {
+        if core.resume_at == NEVER {
+            core.resume_at = 0;
+            self.accept_connections(core);
+        }
+    }
+
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
         let mut core = self.lock();
         let slot = core.slots.remove(channel.key);
-        if core.resume_at == NEVER {
-            core.resume_at = 0;
-            self.accept_connections(&mut core);
-        }
+        self.room_for_another(&mut core);
         self.stop_when_empty(&mut core);
         drop(core);
         // The descriptor is closed here, when both references are gone, outside the mutex.
@@ -472,8 +480,7 @@ impl Shared {
     pub(crate) fn take_oldest_idle(&self, core: &mut Core) -> Option<Box<Channel>> {
         let idle = core.slots.iter().filter_map(|(key, slot)| {
             let home = slot.home.as_ref()?;
-            (home.stage == Stage::Idle && home.carry.is_empty() && home.requests > 0)
-                .then_some((home.since, key))
+            home.can_be_spared().then_some((home.since, key))
         });
         let (_, key) = idle.min()?;
         core.slots.get_mut(key)?.home.take()

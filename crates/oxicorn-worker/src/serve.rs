@@ -104,14 +104,17 @@ impl Shared {
             let head = &mut poller.head;
             let intake = match channel.intake(input, head, &self.config, &self.output.directory) {
                 Ok(intake) => intake,
-                Err(IntakeError::Reject(reject)) => return self.refuse(poller, channel, reject),
+                Err(IntakeError::Reject(reject)) => {
+                    let is_head = input.starts_with(b"HEAD ");
+                    return self.refuse(poller, channel, reject, is_head);
+                }
                 Err(IntakeError::Spool(error)) => {
                     let directory = self.output.directory.display();
                     log::error!(
                         target: "oxicorn.error",
                         "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
                     );
-                    return self.answer(poller, channel, 503);
+                    return self.answer(poller, channel, 503, false);
                 }
             };
             let rest = input.get(intake.used..).unwrap_or(&[]);
@@ -181,7 +184,7 @@ impl Shared {
                     target: "oxicorn.error",
                     "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
                 );
-                return self.answer(poller, channel, 503);
+                return self.answer(poller, channel, 503, false);
             }
         }
         self.queue(channel);
@@ -379,10 +382,11 @@ impl Shared {
         poller: &mut Poller,
         channel: Box<Channel>,
         reject: Reject,
+        is_head: bool,
     ) -> Option<Box<Channel>> {
         let ip = &channel.link.remote_addr;
         error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"));
-        self.answer(poller, channel, reject.status())
+        self.answer(poller, channel, reject.status(), is_head)
     }
 
     /// Answers with a page of ours and closes.
@@ -391,11 +395,12 @@ impl Shared {
         poller: &mut Poller,
         mut channel: Box<Channel>,
         status: u16,
+        is_head: bool,
     ) -> Option<Box<Channel>> {
         let mut page = Vec::new();
         let date = poller.date.at(poller.now);
         let server = self.config.server_header.as_deref().map(str::as_bytes);
-        error_page(status, false, &date, server, &mut page);
+        error_page(status, is_head, &date, server, &mut page);
         if let Some(log) = &self.control.access_log {
             let none = AccessRecord::default();
             let record = AccessRecord { remote_addr: channel.link.remote_addr.as_bytes(), ..none };
