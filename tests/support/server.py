@@ -122,6 +122,12 @@ class Server:
             return []
         return [pid for pid in pids if _is_alive(pid)]
 
+    def connections(self) -> int:
+        """Number of TCP connections that its side of the sockets still has open."""
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        port, open_states = f":{self.port:04X}", ("01", "08")  # ESTABLISHED, CLOSE_WAIT
+        return sum(row[1].endswith(port) and row[3] in open_states for row in rows)
+
     def is_running(self) -> bool:
         """Whether the master has not ended."""
         return self._process.poll() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,8 @@ def test_noise_ends_in_an_answer_or_a_close(server, dial):
             peer.send(data)
             peer.half_close()
             rest = peer.rest()
-            assert rest == b"" or rest.startswith(b"HTTP/1.1 "), data
-            assert b"HTTP/1.1 500 " not in rest, data
+            assert rest == b"" or rest.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")), data
+            assert not re.search(rb"HTTP/1.[01] 500 ", rest), data
     assert dial(server).get().status == 200
     assert server.workers() == workers
 
@@ -81,7 +82,7 @@ def test_clients_that_reset_at_any_point_leave_nothing_behind(serve, dial):
         with dial(server) as peer:
             assert peer.get().status == 200
     workers = server.workers()
-    eventually(lambda: not established(server.port))
+    eventually(lambda: not server.connections())
     before = descriptors(workers)
     dice = random.Random(31)
     for _ in range(600):
@@ -98,9 +99,3 @@ def test_clients_that_reset_at_any_point_leave_nothing_behind(serve, dial):
 def descriptors(pids: list[int]) -> int:
     """Open descriptors of these processes."""
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
-
-
-def established(port: int) -> list[str]:
-    """Connections that the server's side still has open."""
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [row[2] for row in rows if row[1].endswith(f":{port:04X}") and row[3] in ("01", "08")]

@@ -39,7 +39,7 @@ def test_slow_reader_gets_every_byte(serve, dial):
 
 @pytest.mark.parametrize("silent", [True, False])
 def test_idle_connections_do_not_count_as_work(serve, dial, silent):
-    server = serve("hello", "--worker-connections", "20")
+    server = serve("hello", "--worker-connections", "20", "--client-head-timeout", "1")
     idle = [dial(server) for _ in range(60)]
     if not silent:
         for peer in idle:
@@ -91,4 +91,5 @@ def test_client_that_takes_nothing_is_given_up(serve, dial):
     peer = dial(server)
     peer.send(b"GET /33554432 HTTP/1.1\r\nHost: a\r\n\r\n")
     eventually(lambda: "/33554432" in server.access_log())
+    eventually(lambda: not server.connections())
     assert len(peer.rest()) < 32 * MIB
