@@ -4,9 +4,10 @@
 //! which queues it. Each has its own scratch buffer; a connection holds none while it is idle.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use oxicorn_http::{Head, Reject};
 use oxicorn_os::epoll::{Events, Ready};
@@ -25,6 +26,10 @@ const SCRATCH: usize = 64 * 1024;
 const EVENTS: usize = 128;
 /// Connections accepted for one event by the only worker; several take one each, to share evenly.
 const ACCEPTS: usize = 16;
+/// Connections accepted from each listener before it is closed for good.
+const LAST_ACCEPTS: usize = 4096;
+/// Longest time to finish what is open when the master is gone.
+const ORPHAN_DRAIN: Duration = Duration::from_secs(5);
 /// Pause in milliseconds after the process ran out of descriptors.
 const SHORTAGE_PAUSE: u64 = 250;
 
@@ -70,7 +75,11 @@ impl Shared {
         let mut core = self.lock();
         let expired = self.expire(&mut core, poller.now);
         let again: Vec<_> = core.again.drain(..).collect();
+        let closing = core.phase != Phase::Serving && !core.listeners.is_empty();
         drop(core);
+        if closing {
+            self.close_listeners(poller);
+        }
         for channel in expired {
             let held = self.time_is_over(poller, channel);
             self.put_back_held(held);
@@ -174,17 +183,47 @@ impl Shared {
         }
     }
 
-    /// Accepts waiting connections, and looks at each at once: its request is often there already.
+    /// Accepts waiting connections of one listener.
     fn accept_some(self: &Arc<Self>, poller: &mut Poller, token: u64) {
         let index = usize::try_from(token.saturating_sub(FIRST_LISTENER)).unwrap_or(usize::MAX);
-        let Some(listener) = self.listeners.get(index) else { return };
+        let Some(listener) = self.lock().listeners.get(index).map(Arc::clone) else { return };
         let accepts = if self.config.has_siblings { 1 } else { ACCEPTS };
+        self.accept_from(poller, &listener, index, accepts);
+    }
+
+    /// Takes in what is queued at the listeners, then closes them: a connection that the kernel
+    /// accepted for us would be reset otherwise.
+    fn close_listeners(self: &Arc<Self>, poller: &mut Poller) {
+        let listeners = self.lock().listeners.clone();
+        for (index, listener) in listeners.iter().enumerate() {
+            self.accept_from(poller, listener, index, LAST_ACCEPTS);
+        }
+        if poller.lost {
+            return;
+        }
+        let mut core = self.lock();
+        core.listeners.clear();
+        self.stop_when_empty(&mut core);
+    }
+
+    /// Accepts up to this many waiting connections, and looks at each at once: its request is often
+    /// there already.
+    fn accept_from(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        listener: &OwnedFd,
+        index: usize,
+        accepts: usize,
+    ) {
         for _ in 0..accepts {
-            if poller.lost || !self.make_room() {
+            if poller.lost || !self.has_room() {
                 return;
             }
             match accept(listener.as_fd()) {
-                Ok((stream, address)) => self.welcome(poller, stream, address, index),
+                Ok((stream, address)) => {
+                    self.make_room();
+                    self.welcome(poller, stream, address, index);
+                }
                 Err(NoConnection::NotNow) => return,
                 Err(NoConnection::OutOfResources) => {
                     log::warn!(target: "oxicorn.error", "out of file descriptors: accepting pauses");
@@ -202,23 +241,32 @@ impl Shared {
         }
     }
 
-    /// Sees to it that one more connection fits; `false` when accepting has to pause.
-    fn make_room(&self) -> bool {
+    /// Whether one more connection fits, if need be in the place of an idle one; pauses accepting
+    /// otherwise.
+    fn has_room(&self) -> bool {
         let mut core = self.lock();
-        if core.phase != Phase::Serving {
+        if core.phase == Phase::Stopped {
             return false;
         }
-        if core.slots.len() < self.config.connections {
-            return true;
-        }
-        let Some(oldest) = self.take_oldest_idle(&mut core) else {
-            // Goes on when a connection closes.
+        let room = core.slots.len() < self.config.connections || core.oldest_idle().is_some();
+        if !room {
+            // Goes on when a connection closes or becomes idle.
             self.pause_accepting(&mut core, NEVER);
-            return false;
-        };
+        }
+        room
+    }
+
+    /// Closes the connection that was idle for longest if all places are taken.
+    fn make_room(&self) {
+        let mut core = self.lock();
+        if core.slots.len() < self.config.connections {
+            return;
+        }
+        let oldest = core.take_oldest_idle();
         drop(core);
-        self.close(oldest);
-        true
+        if let Some(oldest) = oldest {
+            self.close(oldest);
+        }
     }
 
     /// Takes a new connection in.
@@ -258,7 +306,7 @@ impl Shared {
         let count = read_pipe(signals.as_fd(), &mut bytes).unwrap_or(0);
         for byte in bytes.get(..count).unwrap_or(&[]) {
             match (self.control.on_signal)(*byte) {
-                Signal::Drain => self.drain(),
+                Signal::Drain => self.drain(self.config.graceful_timeout),
                 Signal::Stop => self.stop(),
                 Signal::Handled => {}
             }
@@ -272,7 +320,7 @@ impl Shared {
             log::warn!(target: "oxicorn.error", "the master is gone: finishing what is open");
             // An error would mean that it is not watched, which is what is wanted.
             let _ = self.epoll.delete(master.as_fd());
-            self.drain();
+            self.drain(self.config.graceful_timeout.min(ORPHAN_DRAIN));
         }
     }
 }

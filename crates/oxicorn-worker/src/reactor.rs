@@ -83,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) again: VecDeque<Key>,
     pub(crate) timers: Timers,
     pub(crate) phase: Phase,
+    /// Open until a drain has taken in what was queued there.
+    pub(crate) listeners: Vec<Arc<OwnedFd>>,
     /// Whether the listeners are watched.
     pub(crate) accepting: bool,
     /// When to watch the listeners again after a shortage.
@@ -90,12 +92,28 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Moves out the idle connection that was used longest ago, if it may be closed.
+    pub(crate) fn take_oldest_idle(&mut self) -> Option<Box<Channel>> {
+        let key = self.oldest_idle()?;
+        self.slots.get_mut(key)?.home.take()
+    }
+
+    /// The idle connection that was used longest ago.
+    pub(crate) fn oldest_idle(&self) -> Option<Key> {
+        let idle = self.slots.iter().filter_map(|(key, slot)| {
+            let home = slot.home.as_ref()?;
+            home.can_be_spared().then_some((home.since, key))
+        });
+        idle.min().map(|(_, key)| key)
+    }
+
     /// Whether something has to be done that no event will tell of.
     pub(crate) fn has_housekeeping(&self, now: u64) -> bool {
         let resume = self.resume_at != 0 && self.resume_at <= now;
         let draining = matches!(self.phase, Phase::Draining(until) if until <= now);
         let timer = self.timers.next().is_some_and(|at| at <= now);
-        timer || resume || draining || !self.again.is_empty()
+        let closing = self.phase != Phase::Serving && !self.listeners.is_empty();
+        timer || resume || draining || closing || !self.again.is_empty()
     }
 }
 
@@ -105,7 +123,6 @@ pub(crate) struct Shared {
     pub(crate) output: OutputLimits,
     pub(crate) app: Arc<dyn Application>,
     pub(crate) control: Control,
-    pub(crate) listeners: Vec<OwnedFd>,
     pub(crate) epoll: Epoll,
     pub(crate) core: Mutex<Core>,
     pub(crate) followers: Condvar,
@@ -152,6 +169,7 @@ impl Shared {
             again: VecDeque::new(),
             timers: Timers::default(),
             phase: Phase::Serving,
+            listeners: listeners.into_iter().map(Arc::new).collect(),
             accepting: false,
             resume_at: 0,
         };
@@ -161,7 +179,6 @@ impl Shared {
             output,
             app,
             control,
-            listeners,
             epoll: Epoll::new()?,
             core: Mutex::new(core),
             followers: Condvar::new(),
@@ -197,7 +214,7 @@ impl Shared {
             return;
         }
         core.accepting = true;
-        for (index, listener) in (FIRST_LISTENER..).zip(&self.listeners) {
+        for (index, listener) in (FIRST_LISTENER..).zip(&core.listeners) {
             if let Err(error) = self.epoll.add(listener.as_fd(), index, Interest::Accept) {
                 log::error!(target: "oxicorn.error", "cannot watch a listener: {error}");
             }
@@ -211,7 +228,7 @@ impl Shared {
             return;
         }
         core.accepting = false;
-        for listener in &self.listeners {
+        for listener in &core.listeners {
             // Fails only for a listener that could not be watched either.
             let _ = self.epoll.delete(listener.as_fd());
         }
@@ -359,8 +376,9 @@ impl Shared {
     }
 
     /// Ends a drain when there is nothing left.
-    fn stop_when_empty(&self, core: &mut Core) {
-        if matches!(core.phase, Phase::Draining(_)) && core.slots.is_empty() {
+    pub(crate) fn stop_when_empty(&self, core: &mut Core) {
+        let listening = !core.listeners.is_empty();
+        if matches!(core.phase, Phase::Draining(_)) && core.slots.is_empty() && !listening {
             core.phase = Phase::Stopped;
             self.wake_everyone();
         }
@@ -376,16 +394,19 @@ impl Shared {
         }
     }
 
-    /// Stops accepting and finishes what is open.
-    pub(crate) fn drain(&self) {
-        let now = self.clock.now();
+    /// Stops accepting and finishes what is open, within this time.
+    pub(crate) fn drain(&self, within: Duration) {
+        let until = self.clock.now() + millis(within);
         let mut core = self.lock();
+        if let Phase::Draining(earlier) = core.phase {
+            core.phase = Phase::Draining(until.min(earlier));
+        }
         if core.phase != Phase::Serving {
             return;
         }
         self.draining.store(true, Ordering::Relaxed);
         self.pause_accepting(&mut core, NEVER - 1);
-        core.phase = Phase::Draining(now + millis(self.config.graceful_timeout));
+        core.phase = Phase::Draining(until);
         // Idle connections are looked at once more, as a request may be on its way.
         let idle = |(key, slot): (Key, &Slot)| {
             let home = slot.home.as_ref()?;
@@ -393,7 +414,6 @@ impl Shared {
         };
         let keys: Vec<Key> = core.slots.iter().filter_map(idle).collect();
         core.again.extend(keys);
-        self.stop_when_empty(&mut core);
         drop(core);
         self.wake.wake();
         self.kick.wake();
@@ -460,7 +480,7 @@ impl Shared {
 
     /// How long a poll may wait.
     pub(crate) fn patience(&self, core: &Core, now: u64) -> Duration {
-        if !core.again.is_empty() || core.phase == Phase::Stopped {
+        if core.has_housekeeping(now) || core.phase == Phase::Stopped {
             return Duration::ZERO;
         }
         let mut next = now + HEARTBEAT;
@@ -474,16 +494,6 @@ impl Shared {
             next = next.min(core.resume_at);
         }
         Duration::from_millis(next.saturating_sub(now))
-    }
-
-    /// The idle connection that was used longest ago, to make room for a new one.
-    pub(crate) fn take_oldest_idle(&self, core: &mut Core) -> Option<Box<Channel>> {
-        let idle = core.slots.iter().filter_map(|(key, slot)| {
-            let home = slot.home.as_ref()?;
-            home.can_be_spared().then_some((home.since, key))
-        });
-        let (_, key) = idle.min()?;
-        core.slots.get_mut(key)?.home.take()
     }
 }
 

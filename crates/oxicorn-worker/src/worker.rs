@@ -117,7 +117,7 @@ impl Worker {
 
     /// Stops accepting, finishes what is open, then ends [`run`](Self::run).
     pub fn drain(&self) {
-        self.shared.drain();
+        self.shared.drain(self.shared.config.graceful_timeout);
     }
 
     /// Ends [`run`](Self::run) as soon as the calls that run now are over.

@@ -176,3 +176,21 @@ fn a_drain_lets_requests_finish_and_ends() {
     running.join();
     assert!(busy.is_closed());
 }
+
+#[test]
+fn a_drain_serves_what_is_queued_at_the_listener_and_then_closes_it() {
+    // Siblings are supposed to accept while this worker is busy, so it leaves its queue alone.
+    let mut running = Running::start(Config { has_siblings: true, ..Config::default() });
+    let mut busy = running.dial();
+    busy.send("GET /sleep/1500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
+    let mut queued = running.dial();
+    queued.send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.worker.drain();
+    assert_eq!(busy.response().status, 200);
+    let response = queued.response();
+    assert_eq!(response.body, b"/queued");
+    assert!(response.head.contains("Connection: close"), "{}", response.head);
+    running.join();
+    assert!(std::net::TcpStream::connect(running.address).is_err(), "still listening");
+}
