@@ -134,15 +134,16 @@ fn a_slow_reader_holds_no_application_thread() {
 fn the_monitor_takes_in_what_comes_while_the_only_thread_is_busy() {
     let running = Running::start(Config::default());
     let mut busy = running.dial();
-    busy.send("GET /sleep/500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
     // Answered without the application, so the monitor alone can do it.
     let mut bad = running.dial();
     bad.send("nonsense\r\n\r\n");
     assert_eq!(bad.response().status, 400);
-    assert_eq!(running.app.running.load(Ordering::SeqCst), 1, "too slow to tell");
     let mut waiting = running.dial();
-    assert_eq!(waiting.get("/after").body, b"/after");
+    waiting.send("GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.app.release();
+    assert_eq!(waiting.response().body, b"/after");
     assert_eq!(busy.response().status, 200);
     assert_eq!(running.app.most_running.load(Ordering::SeqCst), 1);
 }
@@ -151,7 +152,7 @@ fn the_monitor_takes_in_what_comes_while_the_only_thread_is_busy() {
 fn other_threads_serve_while_one_is_busy() {
     let running = Running::start(Config { threads: 2, ..Config::default() });
     let mut busy = running.dial();
-    busy.send("GET /sleep/2000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
     let mut clients: Vec<_> = (0..20).map(|_| running.dial()).collect();
     for client in &mut clients {
@@ -159,6 +160,7 @@ fn other_threads_serve_while_one_is_busy() {
     }
     // The last quick call may be about to return; the busy one is still inside.
     eventually("only one runs", || running.app.running.load(Ordering::SeqCst) == 1);
+    running.app.release();
     assert_eq!(busy.response().status, 200);
 }
 
@@ -166,11 +168,12 @@ fn other_threads_serve_while_one_is_busy() {
 fn a_drain_lets_requests_finish_and_ends() {
     let mut running = Running::start(Config::default());
     let mut busy = running.dial();
-    busy.send("GET /sleep/300 HTTP/1.1\r\nHost: a\r\n\r\n");
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut idle = running.dial();
     eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
     idle.send("");
     running.worker.drain();
+    running.app.release();
     let response = busy.response();
     assert_eq!(response.status, 200);
     running.join();
@@ -182,11 +185,12 @@ fn a_drain_serves_what_is_queued_at_the_listener_and_then_closes_it() {
     // Siblings are supposed to accept while this worker is busy, so it leaves its queue alone.
     let mut running = Running::start(Config { has_siblings: true, ..Config::default() });
     let mut busy = running.dial();
-    busy.send("GET /sleep/1500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
     let mut queued = running.dial();
     queued.send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n");
     running.worker.drain();
+    running.app.release();
     assert_eq!(busy.response().status, 200);
     let response = queued.response();
     assert_eq!(response.body, b"/queued");

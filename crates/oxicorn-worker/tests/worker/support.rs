@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use oxicorn_http::h1::encode::{BodyWriter, ResponseHead};
 use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent, Worker};
 
 /// What the fake application does, by path:
-/// `/echo` answers with the body; `/sleep/MS` waits; `/big/N` answers N bytes in pieces of 64 KiB;
+/// `/echo` answers with the body; `/sleep/MS` waits; `/hold` waits for [`Fake::release`]; `/big/N` answers N bytes in pieces of 64 KiB;
 /// `/panic` panics; anything else is answered with the path itself.
 #[derive(Default)]
 pub(crate) struct Fake {
@@ -20,6 +20,14 @@ pub(crate) struct Fake {
     pub(crate) calls: AtomicUsize,
     pub(crate) running: AtomicUsize,
     pub(crate) most_running: AtomicUsize,
+    released: AtomicBool,
+}
+
+impl Fake {
+    /// Lets the calls of `/hold` go on.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Application for Fake {
@@ -51,6 +59,9 @@ impl Application for Fake {
                 }
             }
         };
+        if path == "/hold" {
+            eventually("released", || self.released.load(Ordering::SeqCst));
+        }
         if let Some(millis) = path.strip_prefix("/sleep/") {
             std::thread::sleep(Duration::from_millis(millis.parse().expect("number")));
         }
@@ -139,6 +150,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.app.release();
         self.worker.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
