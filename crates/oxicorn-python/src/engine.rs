@@ -36,9 +36,9 @@ impl Engine {
     ///
     /// `max_requests` replaces the setting's, with this worker's jitter. `signal_fd` brings a byte
     /// for each signal, `master_fd` ends with the master, and `notify_fd` takes the worker's word
-    /// that it has served its share of requests.
+    /// that it has served its share of requests. `request_hooks` is called around each request.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
@@ -50,6 +50,7 @@ impl Engine {
         signal_fd: Option<RawFd>,
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
+        request_hooks: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
         config.max_requests = max_requests.unwrap_or(config.max_requests);
@@ -61,7 +62,8 @@ impl Engine {
             listeners.push(listener);
         }
         let multithread = config.threads > 1;
-        let app = WsgiApplication::new(py, app, &names, multithread, config.has_siblings)?;
+        let siblings = config.has_siblings;
+        let app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
         let ended_by = Arc::new(AtomicU8::new(0));
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,

@@ -365,6 +365,18 @@ impl Exchange {
         self.status = status;
     }
 
+    /// The response's status, once it is known.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Bytes of the response's body, once it has ended.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     /// What the access log wants to know beside the request; `None` when there is no access log.
     #[must_use]
     pub fn log_needs(&self) -> Option<&AccessNeeds> {

@@ -9,6 +9,7 @@ mod environ;
 mod fields;
 mod file_wrapper;
 mod input;
+mod request_hooks;
 pub(crate) mod start;
 pub(crate) mod transaction;
 
@@ -26,6 +27,7 @@ use self::body::Failure;
 use self::environ::{Cache, Constants};
 use self::file_wrapper::{FileWrapper, PlainFiles};
 use self::input::{MemoryInput, StreamInput};
+use self::request_hooks::{FieldLine, RequestHooks};
 use crate::errors::{self, ErrorStream};
 use crate::ffi::{self, Responder};
 use crate::keys::Keys;
@@ -53,6 +55,7 @@ pub(crate) struct WsgiApplication {
     responder_type: Py<PyType>,
     spare: Mutex<Vec<Responder>>,
     files: PlainFiles,
+    hooks: Option<RequestHooks>,
     warned_dropped: AtomicBool,
     warned_excess: AtomicBool,
 }
@@ -64,6 +67,8 @@ struct Call<'py> {
     spooled: Option<Bound<'py, PyAny>>,
     method: Bound<'py, PyString>,
     target: Bound<'py, PyString>,
+    /// For the hooks; empty when there are none.
+    fields: Vec<FieldLine>,
 }
 
 impl Call<'_> {
@@ -98,7 +103,7 @@ impl Call<'_> {
 }
 
 impl WsgiApplication {
-    /// Wraps `app` for a worker with these listeners.
+    /// Wraps `app` for a worker with these listeners; `hooks` are the operator's around requests.
     ///
     /// # Errors
     ///
@@ -109,6 +114,7 @@ impl WsgiApplication {
         listeners: &[ServerName],
         multithread: bool,
         multiprocess: bool,
+        hooks: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let keys = Keys::new(py);
         let input = Bound::new(py, MemoryInput::new(py, b""))?;
@@ -135,6 +141,7 @@ impl WsgiApplication {
             responder_type: ffi::responder_type(py)?.unbind(),
             spare: Mutex::new(Vec::new()),
             files: PlainFiles::new(py)?,
+            hooks: hooks.map(RequestHooks::new),
             warned_dropped: AtomicBool::new(false),
             warned_excess: AtomicBool::new(false),
             keys,
@@ -149,6 +156,7 @@ impl WsgiApplication {
         responder: &Responder,
     ) -> PyResult<Call<'py>> {
         let link = request.link;
+        let fields = self.hooks.as_ref().map(|hooks| hooks.copy_fields(request));
         // The copies come before the lock: making an object may start the garbage collector, and
         // so run Python code.
         let environ = self.templates[link.listener][usize::from(link.is_https)].bind(py).copy()?;
@@ -171,7 +179,7 @@ impl WsgiApplication {
         environ.set_item(&self.keys.early_hints, responder.object(py))?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let [method, target] = cache.fill(&environ, &self.keys, request)?;
-        Ok(Call { environ, spooled, method, target })
+        Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default() })
     }
 
     /// Calls the application and answers; whatever goes wrong is dealt with.
@@ -184,10 +192,15 @@ impl WsgiApplication {
                 return;
             }
         };
-        let app = self.app.bind(py);
-        match ffi::call2(app, call.environ.as_any(), responder.object(py)) {
-            Ok(result) => self.respond(py, &call, responder, &result),
-            Err(error) => fail(py, &call, responder, Some(Failure::Application(error))),
+        match &self.hooks {
+            None => self.answer(py, &call, responder),
+            Some(hooks) => match hooks.before(&call.environ, &call.fields) {
+                Ok(seen) => {
+                    self.answer(py, &call, responder);
+                    hooks.after(&seen, &call.environ, responder);
+                }
+                Err(error) => fail(py, &call, responder, Some(Failure::Application(error))),
+            },
         }
         call.keep_for_log(py, responder);
         if let Some(file) = &call.spooled {
@@ -195,6 +208,14 @@ impl WsgiApplication {
             if let Err(error) = file.call_method0("close") {
                 errors::report(py, &call.doing(), &error);
             }
+        }
+    }
+
+    /// Calls the application and sends what it returns.
+    fn answer(&self, py: Python<'_>, call: &Call<'_>, responder: &Responder) {
+        match ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py)) {
+            Ok(result) => self.respond(py, call, responder, &result),
+            Err(error) => fail(py, call, responder, Some(Failure::Application(error))),
         }
     }
 

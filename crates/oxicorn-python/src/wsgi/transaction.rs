@@ -166,6 +166,8 @@ pub(crate) struct Live {
     persistent: bool,
     /// Whether the head is decided but still in its buffer.
     head_unsent: bool,
+    /// Whether an error page took the place of what the application had begun.
+    replaced: bool,
     /// Framing around one item.
     frame: Vec<u8>,
     /// Whether the client was found gone.
@@ -191,6 +193,7 @@ impl Live {
         self.writer = BodyWriter::default();
         self.persistent = false;
         self.head_unsent = false;
+        self.replaced = false;
         self.gone = false;
         self.excess = false;
         self.unread.clear();
@@ -408,7 +411,19 @@ impl Live {
         let sent = send_error_page(exchange, status, facts.is_head);
         self.phase = Phase::Open;
         self.head_unsent = false;
+        self.replaced = true;
         self.gone |= sent.is_err();
+    }
+
+    /// The head that was sent for the application, if it was.
+    pub(crate) fn sent_head(&mut self) -> Option<&[u8]> {
+        if self.phase != Phase::Open || self.replaced {
+            return None;
+        }
+        // The body, or its beginning, may stand behind it.
+        let bytes = self.head.buffer();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        Some(&bytes[..end])
     }
 
     /// The part of `item` that may go out.

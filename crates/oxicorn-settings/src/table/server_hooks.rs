@@ -124,8 +124,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Hook(&["worker", "req"]),
         default: "",
         short: "Called in a worker before each request",
-        long: "A function of (worker, req).",
-        support: NOT_CALLED,
+        long: "A function of (worker, req), where req has method, path, query, uri, headers, version \
+           and remote_addr. What it raises is answered with 500.",
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -136,8 +137,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Hook(&["worker", "req", "environ", "resp"]),
         default: "",
         short: "Called in a worker after each request",
-        long: "A function of (worker, req, environ, resp).",
-        support: NOT_CALLED,
+        long: "A function of (worker, req, environ, resp), of the first three or of the first two. \
+           resp has status, status_code, headers and sent. It runs after the response was handed \
+           over; what it raises is logged.",
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
