@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, worker
+from oxicorn import _oxicorn, application, titles, worker
 from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import Logger
 from oxicorn.worker import Worker
@@ -60,9 +60,12 @@ class Server:
         self.cfg = settings
         self.log = Logger()
         self.pid = os.getpid()
+        self.master_pid = 0
         self.num_workers = settings.workers
+        self.worker_age = 0
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
+        self._handed_over = _handed_over()
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -71,6 +74,21 @@ class Server:
     def LISTENERS(self) -> list[_oxicorn.Listener]:
         """The listening sockets."""
         return list(self._generations[self._newest].listeners.values())
+
+    @property
+    def address(self) -> list[str]:
+        """Where it is to listen, as the settings say."""
+        return [str(address) for address in self.cfg.bind]
+
+    @property
+    def proc_name(self) -> str:
+        """The name that the titles of the processes have."""
+        return str(self.cfg.proc_name or self.cfg.wsgi_app)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds of silence after which a worker is replaced."""
+        return float(self.cfg.timeout)
 
     def call(self, hook: str, *args: object) -> None:
         """Calls a hook if there is one."""
@@ -104,6 +122,7 @@ class Server:
     def _start(self) -> None:
         settings = self.cfg
         self._or_cannot_start(init_logs, settings)
+        titles.set_title("master", settings)
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(settings, {})
@@ -144,7 +163,7 @@ class Server:
     def _bind(self, generation: Generation, old: dict[str, _oxicorn.Listener]) -> None:
         """Opens the listeners of a generation; those that are open already stay as they are."""
         settings = generation.settings
-        addresses = _handed_over() or [str(address) for address in settings.bind]
+        addresses = self._handed_over or [str(address) for address in settings.bind]
         owner = _identity(settings) if settings.user or settings.group else None
         for address in dict.fromkeys(addresses):
             generation.listeners[address] = old.get(address) or self._listen(
@@ -208,6 +227,7 @@ class Server:
 
     def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
         generation = self._generations[number]
+        self.worker_age = age
         child = Worker(age, generation.settings, self.log)
         child.sockets = list(generation.listeners.values())
         self._try_call("pre_fork", self, child)
@@ -345,10 +365,13 @@ def init_logs(settings: Any) -> None:
 
 
 def _handed_over() -> list[str]:
-    """Sockets that a service manager has opened for this process."""
+    """Sockets that a service manager has opened for this process; told once."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
+    # They are not meant for programs that the application starts.
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
     return [f"fd://{number}" for number in range(3, 3 + count)]
 
 
@@ -356,8 +379,14 @@ def _identity(settings: Any) -> tuple[int, int]:
     return _oxicorn.find_identity(settings.user, settings.group)
 
 
-def _policy(settings: Any) -> tuple[int, float, float, bool]:
-    return settings.workers, float(settings.timeout), float(settings.graceful_timeout), False
+def _policy(settings: Any) -> tuple[int, float, float, float, bool]:
+    return (
+        settings.workers,
+        float(settings.timeout),
+        float(settings.boot_timeout),
+        float(settings.graceful_timeout),
+        False,
+    )
 
 
 def _full(error: Error) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import _oxicorn, application
+from oxicorn import _oxicorn, application, request_hooks, titles
 from oxicorn.errors import AppImportError
 
 if TYPE_CHECKING:
@@ -36,6 +36,18 @@ _HARMLESS = (
     signal.SIGTTOU,
     signal.SIGWINCH,
 )
+
+
+class App:
+    """The application as hooks reach it: `worker.app`."""
+
+    def __init__(self, settings: Any, callable: Callable[..., Any]) -> None:
+        self.cfg = settings
+        self.callable = callable
+
+    def wsgi(self) -> Callable[..., Any]:
+        """The WSGI application."""
+        return self.callable
 
 
 class Worker:
@@ -106,12 +118,14 @@ def run(
     try:
         server.call("post_fork", server, worker)
         os.umask(settings.umask)
-        _oxicorn.assume_identity(settings.user, settings.group)
+        _oxicorn.assume_identity(settings.user, settings.group, settings.initgroups)
         # After the change of user, which makes the kernel forget it.
-        _oxicorn.become_worker("oxicorn-worker")
+        _oxicorn.follow_parent()
+        titles.set_title("worker", settings)
         if os.getppid() != worker.ppid:
             return 0
-        worker.app = worker.wsgi = app if app is not None else application.load(settings.wsgi_app)
+        worker.wsgi = app if app is not None else application.load(settings.wsgi_app)
+        worker.app = App(settings, worker.wsgi)
         server.call("post_worker_init", worker)
         engine = _oxicorn.Engine(
             worker.wsgi,
@@ -122,6 +136,7 @@ def run(
             signal_fd=signals,
             master_fd=life,
             notify_fd=notes,
+            request_hooks=request_hooks.of(worker),
         )
         for listener in worker.sockets:
             listener.close()  # the engine has its own

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 
 from support import Peer, eventually
 from support.server import command, environment
@@ -106,3 +107,64 @@ def test_reload_moves_to_another_address(serve, tmp_path):
         connection.connect(str(second))
         assert answers(connection)
     eventually(lambda: not first.exists())
+
+
+ACTIVATED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+LISTENING = """
+import os
+
+def app(environ, start_response):
+    page = ' '.join(name for name in os.environ if name.startswith('LISTEN_')).encode()
+    start_response('200 OK', [('Content-Length', str(len(page)))])
+    return [page]
+"""
+
+
+def test_socket_activation(tmp_path):
+    (tmp_path / "listening.py").write_text(LISTENING)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        log = (tmp_path / "log").open("wb")
+        launcher = [sys.executable, "-c", ACTIVATED, str(number)]
+        process = subprocess.Popen(
+            [*launcher, *command(), "-b", "127.0.0.1:1", "listening:app"],
+            pass_fds=[number],
+            stderr=log,
+            env=environment(),
+            cwd=tmp_path,
+        )
+        try:
+            with Peer(socket.create_connection(listener.getsockname(), timeout=60)) as peer:
+                assert peer.get().body == b""
+            process.send_signal(signal.SIGHUP)
+            said = tmp_path / "log"
+            eventually(lambda: said.read_text().count("Booting worker") == 2)
+            with Peer(socket.create_connection(listener.getsockname(), timeout=60)) as peer:
+                assert peer.get().status == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            process.wait()
+            log.close()
+
+
+def test_reuse_port_lets_two_servers_share(serve, dial):
+    first = serve("whoami", "--reuse-port")
+    second = serve("whoami", "--reuse-port", bind=f"127.0.0.1:{first.port}")
+
+    def both():
+        with dial(first) as peer:
+            seen.add(int(peer.get().body))
+        return len(seen) == 2
+
+    seen = set()
+    eventually(both)
+    assert seen == {*first.workers(), *second.workers()}

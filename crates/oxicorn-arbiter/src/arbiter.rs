@@ -308,19 +308,31 @@ impl Arbiter {
             .filter(|worker| self.silent_at(worker).is_some_and(|at| at <= now))
             .map(|worker| worker.age)
             .collect();
+        let mut unready = Vec::new();
         for worker in self.roster.iter_mut() {
             let Some(pid) = worker.pid else { continue };
             if silent.contains(&worker.age) {
-                worker.stage = Stage::Aborted { kill_at: now + ABORT_GRACE };
-                effects.push(log(Level::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
+                let (why, text) = if worker.stage == Stage::Booting {
+                    unready.push(worker.generation);
+                    (Why::Unready, "WORKER BOOT TIMEOUT")
+                } else {
+                    (Why::Silent, "WORKER TIMEOUT")
+                };
+                worker.stage = Stage::Aborted { kill_at: now + ABORT_GRACE, why };
+                effects.push(log(Level::Critical, format!("{text} (pid:{pid})")));
                 effects.push(Effect::ReportRequests { pid });
                 effects.push(Effect::Send { pid, order: Order::Abort });
             } else if worker.kill_at().is_some_and(|at| at <= now) {
-                let is_silent = matches!(worker.stage, Stage::Aborted { .. });
-                let why = if is_silent { Why::Silent } else { Why::Slow };
+                let why = match worker.stage {
+                    Stage::Aborted { why, .. } => why,
+                    _ => Why::Slow,
+                };
                 worker.stage = Stage::Killed { why };
                 effects.push(Effect::Send { pid, order: Order::Kill });
             }
+        }
+        for generation in unready {
+            self.could_not_boot(generation, BootFailure::Worker, now, effects);
         }
         if let Phase::Draining { until, haste, code } = self.phase
             && until <= now
@@ -335,16 +347,14 @@ impl Arbiter {
         }
     }
 
-    /// When a worker will have been silent for too long.
+    /// When a worker will have been silent, or on its way, for too long.
     fn silent_at(&self, worker: &Worker) -> Option<Instant> {
         match worker.stage {
             Stage::Serving { heartbeat } => {
                 self.policy.timeout.map(|timeout| (heartbeat + timeout).max(self.forgiven_until))
             }
-            Stage::Booting
-            | Stage::Leaving { .. }
-            | Stage::Aborted { .. }
-            | Stage::Killed { .. } => None,
+            Stage::Booting => self.policy.boot_timeout.map(|timeout| worker.born + timeout),
+            Stage::Leaving { .. } | Stage::Aborted { .. } | Stage::Killed { .. } => None,
         }
     }
 
@@ -516,6 +526,10 @@ fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Optio
             let why = "It gave no sign of life within `timeout`, and did not end on SIGABRT.";
             Some((Level::Error, was(signal, why)))
         }
+        (
+            Stage::Killed { why: Why::Unready } | Stage::Aborted { why: Why::Unready, .. },
+            Ending::Signal(signal),
+        ) => Some((Level::Error, was(signal, "It was not ready within `boot_timeout`."))),
         (Stage::Killed { why: Why::Slow }, Ending::Signal(signal)) => {
             let seconds = policy.graceful_timeout.as_secs();
             let why = format!("It had not finished within `graceful_timeout` ({seconds} s).");

@@ -28,8 +28,8 @@ pub(crate) enum Stage {
     Serving { heartbeat: Instant },
     /// Was told to go; is killed at that time.
     Leaving { kill_at: Instant },
-    /// Gave no sign of life and was told to show why; is killed at that time.
-    Aborted { kill_at: Instant },
+    /// Was told to show where it is stuck; is killed at that time.
+    Aborted { kill_at: Instant, why: Why },
     /// Was killed, for that reason.
     Killed { why: Why },
 }
@@ -37,8 +37,10 @@ pub(crate) enum Stage {
 /// Why the master killed a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// No sign of life, not even after ABRT.
+    /// No sign of life.
     Silent,
+    /// It did not become ready in time.
+    Unready,
     /// It was to finish and did not in time.
     Slow,
     /// The server stops quickly.
@@ -63,7 +65,7 @@ impl Worker {
     /// When something must be done about it, if nothing happens before.
     pub(crate) fn kill_at(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Leaving { kill_at } | Stage::Aborted { kill_at } => Some(kill_at),
+            Stage::Leaving { kill_at } | Stage::Aborted { kill_at, .. } => Some(kill_at),
             Stage::Booting | Stage::Serving { .. } | Stage::Killed { .. } => None,
         }
     }

@@ -443,3 +443,30 @@ fn a_fork_that_fails_is_tried_again() {
     let due = arbiter.poll_timeout(now).expect("a wait");
     assert_eq!(arbiter.handle(Event::Tick, due), [Effect::Spawn { age: 2, generation: 1 }]);
 }
+
+#[test]
+fn a_first_worker_that_does_not_become_ready_ends_the_start() {
+    let policy = Policy { boot_timeout: Some(seconds(10)), ..policy(1) };
+    let mut story = Story::begin(policy);
+    assert_eq!(story.passes(seconds(9), &[]), [""; 0]);
+    assert_eq!(
+        story.passes(seconds(1), &[]),
+        [
+            "critical WORKER BOOT TIMEOUT (pid:101)",
+            "report 101",
+            "abort 101",
+            "close listeners",
+            "error Shutting down: Master",
+            "error Reason: Worker failed to boot.",
+        ]
+    );
+    assert_eq!(story.passes(seconds(2), &[]), ["kill 101"]);
+    assert_eq!(
+        story.dies(101, "SIGKILL"),
+        [
+            "error Worker (pid:101) was sent SIGKILL! It was not ready within `boot_timeout`.",
+            "reaped 101",
+            "stop 3",
+        ]
+    );
+}

@@ -88,7 +88,8 @@ pub fn follow_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?)
 }
 
-/// Names the calling thread as `ps` and `top` show it; cut at 15 bytes.
+/// Names the calling thread as `top` and `pgrep` show it; cut at 15 bytes. The main thread's
+/// name is the process's.
 pub fn set_thread_name(name: &str) {
     if let Ok(name) = CString::new(name) {
         // Cosmetic: a process without its name works as well.
@@ -139,7 +140,8 @@ impl Identity {
         self.gid.as_raw()
     }
 
-    /// Becomes that user and group, for good.
+    /// Becomes that user and group, for good; with `all_groups` a member of all the user's groups,
+    /// otherwise of no other.
     ///
     /// Groups first, then the group, then the user, since each step needs the right to do the
     /// next. Nothing is done when nothing would change.
@@ -147,7 +149,7 @@ impl Identity {
     /// # Errors
     ///
     /// When any step fails, or the way back to root is still open: do not go on then.
-    pub fn assume(&self) -> Result<(), OsError> {
+    pub fn assume(&self, all_groups: bool) -> Result<(), OsError> {
         let (uid, gid) = (getuid(), getgid());
         if (self.uid, self.gid) == (uid, gid) {
             return Ok(());
@@ -156,7 +158,8 @@ impl Identity {
             move |source: nix::Error| OsError::new(doing, what.to_string(), io::Error::from(source))
         };
         if uid.is_root() {
-            let name = self.name.as_deref().and_then(|name| CString::new(name).ok());
+            let name = self.name.as_deref().filter(|_| all_groups);
+            let name = name.and_then(|name| CString::new(name).ok());
             match name {
                 Some(name) => initgroups(&name, self.gid),
                 None => setgroups(&[self.gid]),
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn staying_who_we_are_needs_no_rights() {
-        Identity::resolve(None, None).expect("us").assume().expect("nothing to do");
+        Identity::resolve(None, None).expect("us").assume(false).expect("nothing to do");
     }
 
     #[test]

@@ -21,7 +21,9 @@ mod _oxicorn {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::listeners::{Listener, Pidfile, assume_identity, become_worker, find_identity};
+    use super::listeners::{
+        Listener, Pidfile, assume_identity, find_identity, follow_parent, set_process_name,
+    };
     #[pymodule_export]
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
     #[pymodule_export]

@@ -42,6 +42,10 @@ impl Listener {
         Ok(Self { socket: Mutex::new(Some(socket)), text })
     }
 
+    fn __str__(&self) -> &str {
+        &self.text
+    }
+
     /// The descriptor; -1 once closed.
     fn fileno(&self) -> RawFd {
         self.lock().as_ref().map_or(-1, |socket| socket.as_fd().as_raw_fd())
@@ -104,18 +108,28 @@ pub(crate) fn find_identity(user: Option<&str>, group: Option<&str>) -> PyResult
     Ok((found.uid(), found.gid()))
 }
 
-/// Becomes a user and a group for good; when it raises, do not go on.
+/// Becomes a user and a group for good, with all the user's groups or with that one only; when it
+/// raises, do not go on.
 #[pyfunction]
-#[pyo3(signature = (user, group))]
-pub(crate) fn assume_identity(user: Option<&str>, group: Option<&str>) -> PyResult<()> {
-    identity(user, group)?.assume().map_err(|error| raise(&error, error.to_string()))
+#[pyo3(signature = (user, group, all_groups))]
+pub(crate) fn assume_identity(
+    user: Option<&str>,
+    group: Option<&str>,
+    all_groups: bool,
+) -> PyResult<()> {
+    identity(user, group)?.assume(all_groups).map_err(|error| raise(&error, error.to_string()))
 }
 
-/// Asks the kernel for TERM when the parent dies, and names the process for `top`.
+/// Asks the kernel for TERM when the parent dies.
 #[pyfunction]
-pub(crate) fn become_worker(name: &str) -> PyResult<()> {
-    set_thread_name(name);
+pub(crate) fn follow_parent() -> PyResult<()> {
     Ok(process::follow_parent()?)
+}
+
+/// Names the process as `top` and `pgrep` show it; call it on the main thread.
+#[pyfunction]
+pub(crate) fn set_process_name(name: &str) {
+    set_thread_name(name);
 }
 
 fn identity(user: Option<&str>, group: Option<&str>) -> PyResult<Identity> {

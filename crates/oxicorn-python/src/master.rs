@@ -87,11 +87,12 @@ impl Master {
     fn new(
         workers: usize,
         timeout: f64,
+        boot_timeout: f64,
         graceful_timeout: f64,
         daemon: bool,
         signals: RawFd,
     ) -> PyResult<Self> {
-        let policy = policy(workers, timeout, graceful_timeout, daemon);
+        let policy = policy(workers, timeout, boot_timeout, graceful_timeout, daemon);
         let inner = Inner {
             arbiter: Arbiter::new(policy, Instant::now()),
             queue: VecDeque::new(),
@@ -157,8 +158,16 @@ impl Master {
     }
 
     /// The settings were read again.
-    fn reloaded(&self, workers: usize, timeout: f64, graceful_timeout: f64, daemon: bool) {
-        self.lock().feed(Event::Reloaded(policy(workers, timeout, graceful_timeout, daemon)));
+    fn reloaded(
+        &self,
+        workers: usize,
+        timeout: f64,
+        boot_timeout: f64,
+        graceful_timeout: f64,
+        daemon: bool,
+    ) {
+        let policy = policy(workers, timeout, boot_timeout, graceful_timeout, daemon);
+        self.lock().feed(Event::Reloaded(policy));
     }
 
     /// How many workers there are to be.
@@ -334,11 +343,18 @@ impl Inner {
     }
 }
 
-fn policy(workers: usize, timeout: f64, graceful_timeout: f64, daemon: bool) -> Policy {
+fn policy(
+    workers: usize,
+    timeout: f64,
+    boot_timeout: f64,
+    graceful_timeout: f64,
+    daemon: bool,
+) -> Policy {
     let seconds = |value: f64| Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX / 4);
     Policy {
         workers,
         timeout: (timeout > 0.0).then(|| seconds(timeout) + HEARTBEAT),
+        boot_timeout: (boot_timeout > 0.0).then(|| seconds(boot_timeout)),
         graceful_timeout: seconds(graceful_timeout.max(0.0)),
         daemon,
     }

@@ -55,6 +55,7 @@ pub struct Settings {
     pub max_requests: u64,
     pub max_requests_jitter: u64,
     pub timeout: Duration,
+    pub boot_timeout: Duration,
     pub graceful_timeout: Duration,
     pub keepalive: Duration,
     pub keepalive_requests: u32,

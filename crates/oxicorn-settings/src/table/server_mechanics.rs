@@ -133,7 +133,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Give workers all the groups of their user",
-        long: "Set it if files are shared through a second group.",
+        long: "Set it if files are shared through a second group. Without it a worker that \
+           changes its user belongs to its group only, and to none of root's.",
         support: Support::Works,
         apply: |settings, value| {
             settings.initgroups = value.flag()?;
@@ -163,7 +164,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Name in the title of the processes",
-        long: "The application's name if unset.",
+        long: "With the `setproctitle` module installed, `ps` shows `oxicorn: master [NAME]` and \
+           `oxicorn: worker [NAME]`, where the name is the application's if unset. Without the \
+           module, a name that is set becomes the one that `top` and `pgrep` show, cut at 15 \
+           bytes.",
         support: Support::Works,
         apply: |settings, value| {
             settings.proc_name = value.optional_text()?;

@@ -43,7 +43,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Set SO_REUSEPORT on the listening sockets",
-        long: "Lets several servers share one port, as during a move from one to the other.",
+        long: "Lets several servers share one port, as during a move from one to the other. The \
+           workers of one server still share one socket, unlike gunicorn's: with a socket each, \
+           connections would wait for a busy worker while others are idle, and be lost with a \
+           worker that leaves.",
         support: Support::Works,
         apply: |settings, value| {
             settings.reuse_port = value.flag()?;

@@ -1,6 +1,6 @@
 //! How many workers there are, and how long they and their connections live.
 
-use super::{MOST, nothing};
+use super::MOST;
 use crate::setting::{Kind, Section, Setting, Support};
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -170,10 +170,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Seconds,
         default: "0",
         short: "Time a worker has to load the application; 0 is no limit",
-        long: "Set it if loading can hang, as on a service that does not answer.",
-        support: Support::WarnIgnored(
-            "this version waits as long as the application takes to load",
-        ),
-        apply: nothing,
+        long: "Set it if loading can hang, as on a service that does not answer. The log then \
+           shows where, and the worker counts as one that could not start: at the first start \
+           the server ends, at a reload the old workers stay.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.boot_timeout = value.seconds()?;
+            Ok(())
+        },
     },
 ];

@@ -1,0 +1,24 @@
+"""What the processes of a server are called in lists of processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oxicorn import _oxicorn
+
+
+def set_title(role: str, settings: Any) -> None:
+    """Names this process after its role, `master` or `worker`; call it on the main thread.
+
+    The title that `ps` shows needs the optional `setproctitle` module.
+    """
+    name = settings.proc_name or settings.wsgi_app
+    try:
+        from setproctitle import setproctitle
+    except ImportError:
+        if settings.proc_name:
+            _oxicorn.set_process_name(settings.proc_name)
+        elif role == "worker":
+            _oxicorn.set_process_name("oxicorn-worker")
+        return
+    setproctitle(f"oxicorn: {role} [{name}]")
