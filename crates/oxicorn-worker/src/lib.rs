@@ -1,6 +1,6 @@
 //! The drivers: from a readable socket to the application and back.
 //!
-//! The life of a request: [`worker`] polls and accepts; a `Channel` reads into the polling thread's
+//! The life of a request: a [`Worker`] polls and accepts; a `Channel` reads into the polling thread's
 //! scratch buffer and offers the bytes to `oxicorn_http::Connection`; a whole request becomes an
 //! [`Exchange`] and is handed to the [`Application`]; its response goes out through the exchange;
 //! what the socket does not take is flushed by whoever polls; the access log gets its line.
