@@ -220,7 +220,9 @@ impl Shared {
             self.epoll.wait(events, Some(patience));
             self.waiting.store(false, Ordering::SeqCst);
         });
-        if self.parked.load(Ordering::SeqCst)
+        // A wait that only timed out leads to no call that the monitor would have to watch.
+        if !events.is_empty()
+            && self.parked.load(Ordering::SeqCst)
             && let Some(monitor) = self.monitor.get()
         {
             monitor.unpark();
