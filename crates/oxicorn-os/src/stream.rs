@@ -88,6 +88,12 @@ impl Stream {
         let _ = shutdown(&self.0, Shutdown::Write);
     }
 
+    /// Ends the connection both ways, also for a thread that is using it.
+    pub fn cut(&self) {
+        // A peer that is gone already is what is wanted.
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
+
     /// Takes the descriptor out.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {

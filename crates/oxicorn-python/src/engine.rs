@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
@@ -26,7 +26,8 @@ const SIGTERM: u8 = 15;
 /// Serves a WSGI application on open listeners, in this process.
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct Engine {
-    worker: Worker,
+    worker: Mutex<Option<Worker>>,
+    app: Arc<WsgiApplication>,
     ended_by: Arc<AtomicU8>,
 }
 
@@ -37,8 +38,9 @@ impl Engine {
     /// `max_requests` replaces the setting's, with this worker's jitter. `signal_fd` brings a byte
     /// for each signal, `master_fd` ends with the master, and `notify_fd` takes the worker's word
     /// that it has served its share of requests. `request_hooks` is called around each request.
+    /// `access_log` is whether it writes to the log that `init_logs` has opened.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
@@ -51,6 +53,7 @@ impl Engine {
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
         request_hooks: Option<Py<PyAny>>,
+        access_log: bool,
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
         config.max_requests = max_requests.unwrap_or(config.max_requests);
@@ -64,37 +67,67 @@ impl Engine {
         let multithread = config.threads > 1;
         let siblings = config.has_siblings;
         let app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
+        let app = Arc::new(app);
         let ended_by = Arc::new(AtomicU8::new(0));
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
             master: master_fd.map(adopt).transpose()?,
             on_signal: on_signal(Arc::clone(&ended_by)),
             on_max_requests: on_max_requests(notify_fd)?,
-            access_log: log::access_log(),
+            access_log: log::access_log().filter(|_| access_log),
             slot: slot.map(Slot::record),
         };
-        let worker = Worker::new(config, listeners, Arc::new(app), control)?;
-        Ok(Self { worker, ended_by })
+        let shared = Arc::clone(&app);
+        let worker = Mutex::new(Some(Worker::new(config, listeners, shared, control)?));
+        Ok(Self { worker, app, ended_by })
     }
 
     /// Serves until it is drained or stopped; the calling thread runs the application.
     ///
-    /// Returns the number of the signal that ended it, or 0.
+    /// Returns the number of the signal that ended it, or 0; raises what a signal handler raised
+    /// between two requests.
     fn run(&self) -> PyResult<u8> {
-        self.worker.run().map_err(|error| {
+        let Some(worker) = self.worker() else {
+            return Err(PyRuntimeError::new_err("the engine is closed"));
+        };
+        worker.run().map_err(|error| {
             PyRuntimeError::new_err(format!("cannot start a thread: {error} (threads)"))
         })?;
-        Ok(self.ended_by.load(Ordering::Acquire))
+        match self.app.take_interrupt() {
+            Some(interrupt) => Err(interrupt),
+            None => Ok(self.ended_by.load(Ordering::Acquire)),
+        }
     }
 
     /// Stops accepting, finishes what is open, then ends `run`.
     fn drain(&self, py: Python<'_>) {
-        py.detach(|| self.worker.drain());
+        py.detach(|| self.worker().inspect(Worker::drain));
     }
 
-    /// Ends `run` as soon as the calls that run now are over.
+    /// Ends `run` as soon as the calls that run now are over; their connections are cut.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.worker.stop());
+        py.detach(|| self.worker().inspect(Worker::stop));
+    }
+
+    /// Whether the threads that `run` left inside the application have ended.
+    fn is_over(&self) -> bool {
+        self.worker().is_none_or(|worker| worker.is_over())
+    }
+
+    /// Whether the calling thread is one that runs the application for this engine.
+    fn is_own_thread(&self) -> bool {
+        self.worker().is_some_and(|worker| worker.is_own_thread())
+    }
+
+    /// Closes its descriptors, when `run` has ended.
+    fn close(&self) {
+        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Engine {
+    fn worker(&self) -> Option<Worker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

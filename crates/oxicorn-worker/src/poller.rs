@@ -4,7 +4,7 @@
 //! which queues it. Each has its own scratch buffer; a connection holds none while it is idle.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,17 +186,16 @@ impl Shared {
     /// Accepts waiting connections of one listener.
     fn accept_some(self: &Arc<Self>, poller: &mut Poller, token: u64) {
         let index = usize::try_from(token.saturating_sub(FIRST_LISTENER)).unwrap_or(usize::MAX);
-        let Some(listener) = self.lock().listeners.get(index).map(Arc::clone) else { return };
         let accepts = if self.config.has_siblings { 1 } else { ACCEPTS };
-        self.accept_from(poller, &listener, index, accepts);
+        self.accept_from(poller, index, accepts);
     }
 
     /// Takes in what is queued at the listeners, then closes them: a connection that the kernel
     /// accepted for us would be reset otherwise.
     fn close_listeners(self: &Arc<Self>, poller: &mut Poller) {
-        let listeners = self.lock().listeners.clone();
-        for (index, listener) in listeners.iter().enumerate() {
-            self.accept_from(poller, listener, index, LAST_ACCEPTS);
+        let count = self.lock().listeners.len();
+        for index in 0..count {
+            self.accept_from(poller, index, LAST_ACCEPTS);
         }
         if poller.lost {
             return;
@@ -208,19 +207,16 @@ impl Shared {
 
     /// Accepts up to this many waiting connections, and looks at each at once: its request is often
     /// there already.
-    fn accept_from(
-        self: &Arc<Self>,
-        poller: &mut Poller,
-        listener: &OwnedFd,
-        index: usize,
-        accepts: usize,
-    ) {
+    fn accept_from(self: &Arc<Self>, poller: &mut Poller, index: usize, accepts: usize) {
         for _ in 0..accepts {
             if poller.lost || !self.has_room() {
                 return;
             }
+            let Some(listener) = self.lock().listeners.get(index).map(Arc::clone) else { return };
             match accept(listener.as_fd()) {
                 Ok((stream, address)) => {
+                    // The request may run right here, and a drain close the listener meanwhile.
+                    drop(listener);
                     self.make_room();
                     self.welcome(poller, stream, address, index);
                 }

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::flusher::{Flusher, OutputLimits};
 use crate::timers::Timers;
 use crate::token::Token;
-use crate::worker::Control;
+use crate::worker::{Control, Crew};
 use crate::{Application, Config};
 
 /// Registered numbers below this are not connections (slab keys are above 2^32).
@@ -137,6 +137,9 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicBool,
     pub(crate) parked: AtomicBool,
     pub(crate) monitor: OnceLock<Thread>,
+    /// The application threads of this process's `run`, and those that it left inside the
+    /// application.
+    pub(crate) crew: Mutex<Crew>,
     pub(crate) draining: AtomicBool,
     pub(crate) requests: AtomicU64,
     /// When the next heartbeat is due.
@@ -188,6 +191,7 @@ impl Shared {
             waiting: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             monitor: OnceLock::new(),
+            crew: Mutex::new(Crew::default()),
             draining: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             next_beat: AtomicU64::new(0),
@@ -243,6 +247,9 @@ impl Shared {
 
     /// Makes room in the slab for an accepted connection; its channel starts out with the caller.
     pub(crate) fn admit(&self, core: &mut Core, stream: &Arc<Stream>) -> Key {
+        if core.phase == Phase::Stopped {
+            stream.cut();
+        }
         core.slots.insert(Slot {
             stream: Arc::clone(stream),
             home: None,
@@ -421,8 +428,18 @@ impl Shared {
 
     /// Stops at once: whatever is open is cut off.
     pub(crate) fn stop(&self) {
-        self.lock().phase = Phase::Stopped;
+        let mut core = self.lock();
+        core.phase = Phase::Stopped;
+        self.cut(&core);
+        drop(core);
         self.wake_everyone();
+    }
+
+    /// Cuts every connection: an application that yields for ever ends with its client's.
+    fn cut(&self, core: &Core) {
+        for slot in core.slots.values() {
+            slot.stream.cut();
+        }
     }
 
     /// Queues a complete request for any application thread.
@@ -448,6 +465,7 @@ impl Shared {
             && now >= until
         {
             core.phase = Phase::Stopped;
+            self.cut(core);
             self.wake_everyone();
         }
         while let Some((at, key)) = core.timers.pop_due(now) {

@@ -2,11 +2,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError};
-use std::thread;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use oxicorn_os::epoll::{Events, wait_either};
+use oxicorn_os::epoll::wait_either;
 use oxicorn_os::scoreboard::Slot;
 
 use crate::access_log::AccessLog;
@@ -55,6 +55,14 @@ impl Default for Control {
     }
 }
 
+/// The application threads.
+#[derive(Debug, Default)]
+pub(crate) struct Crew {
+    members: Vec<ThreadId>,
+    /// Those that were inside the application when `run` ended.
+    left: Vec<JoinHandle<()>>,
+}
+
 /// A worker that serves an application on open listeners.
 #[derive(Clone)]
 pub struct Worker {
@@ -87,6 +95,7 @@ impl Worker {
     ///
     /// A thread cannot be started.
     pub fn run(&self) -> std::io::Result<()> {
+        self.crew().members.push(thread::current().id());
         let shared = Arc::clone(&self.shared);
         let monitor = thread::Builder::new()
             .name("oxicorn-monitor".into())
@@ -101,18 +110,41 @@ impl Worker {
                 let app = Arc::clone(&shared.app);
                 app.attached(&mut || shared.application_thread(index));
             };
-            others.push(thread::Builder::new().name(name).spawn(body)?);
+            let thread = thread::Builder::new().name(name).spawn(body)?;
+            self.crew().members.push(thread.thread().id());
+            others.push(thread);
         }
         self.shared.application_thread(0);
+        let mut monitor = Some(monitor);
         self.shared.app.released(&mut || {
             for thread in others.drain(..) {
                 // A thread inside the application is left behind; one that is idle ends soon.
                 if thread.is_finished() || self.is_idle() {
                     let _ = thread.join();
+                } else {
+                    self.crew().left.push(thread);
                 }
             }
+            // It sees the end within a tick.
+            let _ = monitor.take().map(JoinHandle::join);
         });
         Ok(())
+    }
+
+    /// Whether the threads that [`run`](Self::run) left inside the application have ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.crew().left.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Whether the calling thread is one of the application threads.
+    #[must_use]
+    pub fn is_own_thread(&self) -> bool {
+        self.crew().members.contains(&thread::current().id())
+    }
+
+    fn crew(&self) -> MutexGuard<'_, Crew> {
+        self.shared.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops accepting, finishes what is open, then ends [`run`](Self::run).
@@ -120,7 +152,8 @@ impl Worker {
         self.shared.drain(self.shared.config.graceful_timeout);
     }
 
-    /// Ends [`run`](Self::run) as soon as the calls that run now are over.
+    /// Ends [`run`](Self::run) as soon as the calls that run now are over; their connections are
+    /// cut.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -172,37 +205,47 @@ impl Shared {
                 }
                 Next::Follow => {
                     drop(core);
-                    self.app.released(&mut || self.follow());
+                    self.app.released(&mut || self.follow(index));
                 }
             }
         }
     }
 
-    /// Waits for a permit to go on.
-    fn follow(&self) {
+    /// Waits for a permit to go on. Thread 0 gives itself one from time to time: signal handlers
+    /// run there only.
+    fn follow(&self, index: usize) {
         let mut core = self.lock();
         while !core.token.woken() && core.phase != Phase::Stopped {
-            core = self.followers.wait(core).unwrap_or_else(PoisonError::into_inner);
+            let (next, wait) = self
+                .followers
+                .wait_timeout(core, CHECKPOINT)
+                .unwrap_or_else(PoisonError::into_inner);
+            core = next;
+            if index == 0 && wait.timed_out() {
+                core.token.wake_one();
+            }
         }
     }
 
     /// One round of an application thread that holds the token.
     fn poll(self: &Arc<Self>, poller: &mut Poller) {
         poller.lost = false;
-        // A look without waiting keeps the interpreter, and pays when there is more to come. After
-        // a round with a single event there rarely is, and the look would be a call for nothing.
-        let look_first = poller.events.len() > 1;
-        poller.events.clear();
-        if look_first {
-            self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
-        }
+        self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
         if poller.events.is_empty() {
             let now = self.clock.now();
             let patience = self.patience(&self.lock(), now);
-            if patience.is_zero() {
-                self.epoll.wait(&mut poller.events, Some(patience));
-            } else {
-                self.wait(&mut poller.events, patience);
+            if !patience.is_zero() {
+                let events = &mut poller.events;
+                self.app.released(&mut || {
+                    self.waiting.store(true, Ordering::SeqCst);
+                    self.epoll.wait(events, Some(patience));
+                    self.waiting.store(false, Ordering::SeqCst);
+                });
+                if self.parked.load(Ordering::SeqCst)
+                    && let Some(monitor) = self.monitor.get()
+                {
+                    monitor.unpark();
+                }
             }
         }
         poller.now = self.clock.now();
@@ -211,22 +254,6 @@ impl Shared {
             self.housekeeping(poller);
         }
         self.handle_events(poller);
-    }
-
-    /// Waits for events with the interpreter released.
-    fn wait(&self, events: &mut Events, patience: Duration) {
-        self.app.released(&mut || {
-            self.waiting.store(true, Ordering::SeqCst);
-            self.epoll.wait(events, Some(patience));
-            self.waiting.store(false, Ordering::SeqCst);
-        });
-        // A wait that only timed out leads to no call that the monitor would have to watch.
-        if !events.is_empty()
-            && self.parked.load(Ordering::SeqCst)
-            && let Some(monitor) = self.monitor.get()
-        {
-            monitor.unpark();
-        }
     }
 
     /// The life of the monitor: see that somebody polls, also while the application takes long.
@@ -325,5 +352,7 @@ const TICK: Duration = Duration::from_millis(1);
 const QUIET_TICKS: u32 = 20;
 /// Longest poll of the monitor: it keeps the coarse clock going.
 const MONITOR_POLL: Duration = Duration::from_millis(20);
+/// How often thread 0 looks for signals while it has nothing else to do.
+const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Milliseconds between two heartbeats.
 const BEAT: u64 = 250;

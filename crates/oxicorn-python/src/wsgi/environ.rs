@@ -14,9 +14,6 @@ use super::fields::{Fields, reuse};
 use crate::ffi::{latin1, latin1_bytes};
 use crate::keys::Keys;
 
-/// The method of a request that says nothing else.
-const TEMPLATE_METHOD: &str = "GET";
-
 /// What all requests of a worker share.
 pub(super) struct Constants<'a, 'py> {
     pub(super) input: &'a Bound<'py, PyAny>,
@@ -36,7 +33,7 @@ pub(super) fn template(
 ) -> PyResult<Py<PyDict>> {
     let template = PyDict::new(py);
     let software = concat!("oxicorn/", env!("CARGO_PKG_VERSION"));
-    template.set_item(&keys.request_method, TEMPLATE_METHOD)?;
+    template.set_item(&keys.request_method, "GET")?;
     template.set_item(&keys.script_name, "")?;
     template.set_item(&keys.path_info, "")?;
     template.set_item(&keys.query_string, "")?;
@@ -96,10 +93,7 @@ impl Cache {
         let py = environ.py();
         let (head, bytes) = (request.head, request.bytes);
         let method = self.method(py, head.method.of(bytes))?;
-        // The template says GET, and each key that is left alone saves a look-up.
-        if head.method.of(bytes) != TEMPLATE_METHOD.as_bytes() {
-            environ.set_item(&keys.request_method, &method)?;
-        }
+        environ.set_item(&keys.request_method, &method)?;
         let raw = head.target.of(bytes);
         let target = latin1(py, raw)?;
         environ.set_item(&keys.raw_uri, &target)?;

@@ -58,6 +58,8 @@ pub(crate) struct WsgiApplication {
     hooks: Option<RequestHooks>,
     warned_dropped: AtomicBool,
     warned_excess: AtomicBool,
+    /// What a signal handler raised to end the process.
+    interrupt: Mutex<Option<PyErr>>,
 }
 
 /// One request's objects, from the call of the application to the end of the response.
@@ -144,6 +146,7 @@ impl WsgiApplication {
             hooks: hooks.map(RequestHooks::new),
             warned_dropped: AtomicBool::new(false),
             warned_excess: AtomicBool::new(false),
+            interrupt: Mutex::new(None),
             keys,
         })
     }
@@ -263,6 +266,11 @@ impl WsgiApplication {
         }
     }
 
+    /// The exception of a signal handler that ended the service, if that is how it ended.
+    pub(crate) fn take_interrupt(&self) -> Option<PyErr> {
+        self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn take_responder(&self, py: Python<'_>) -> PyResult<Responder> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         spare.map_or_else(|| Responder::new(self.responder_type.bind(py)), Ok)
@@ -315,6 +323,7 @@ impl Application for WsgiApplication {
             if error.is_instance_of::<PyKeyboardInterrupt>(py)
                 || error.is_instance_of::<PySystemExit>(py)
             {
+                *self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 return false;
             }
             errors::report(py, "Error in a signal handler", &error);
