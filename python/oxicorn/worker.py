@@ -112,7 +112,7 @@ def run(
     """
     worker.pid = os.getpid()
     worker._slot, worker._notes = slot, notes
-    signals = _take_over_signals(server, worker, mask)
+    signals, tell = _take_over_signals(server, worker, mask)
     worker.log.info("Booting worker with pid: %s", worker.pid)
     settings = worker.cfg
     try:
@@ -157,10 +157,13 @@ def run(
         worker._tell(_BOOT_FAILED)
         return 3
     for number in _STOP:
-        signal.signal(number, _nothing)
+        signal.signal(number, tell)
     worker.booted = True
     worker._tell(_READY)
-    ended_by = engine.run()
+    try:
+        ended_by = engine.run()
+    except (KeyboardInterrupt, SystemExit):
+        ended_by = 0  # a signal handler of the application's own
     if ended_by in (signal.SIGINT, signal.SIGQUIT):
         server.call("worker_int", worker)
     return 0
@@ -191,11 +194,23 @@ def leave(server: Server, worker: Worker, code: int) -> None:
     os._exit(code)
 
 
-def _take_over_signals(server: Server, worker: Worker, mask: set[int | signal.Signals]) -> int:
-    """Makes this process's own pipe for signals, and says where to read it."""
+def _take_over_signals(
+    server: Server, worker: Worker, mask: set[int | signal.Signals]
+) -> tuple[int, Callable[[int, FrameType | None], None]]:
+    """Makes this process's own pipe for signals; gives its end to read, and a handler that writes.
+
+    Python itself writes to the pipe at once, wherever the main thread is. The handler does it again
+    when that thread comes round: an event loop that the application runs there takes Python's
+    notice away.
+    """
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        # A pipe that is full has been told.
+        with contextlib.suppress(OSError):
+            os.write(writer, bytes((number,)))
 
     def leave_while_booting(number: int, frame: FrameType | None) -> None:
         worker._alive = False
@@ -211,13 +226,9 @@ def _take_over_signals(server: Server, worker: Worker, mask: set[int | signal.Si
     for number in _STOP:
         signal.signal(number, leave_while_booting)
     for number in _HARMLESS:
-        signal.signal(number, _nothing)
+        signal.signal(number, tell)
     signal.signal(signal.SIGABRT, abort)
     # It writes the stacks, then lets the handler above have its turn.
     faulthandler.enable(_oxicorn.log_descriptor(), all_threads=True)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return reader
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """The byte on the pipe is what counts."""
+    return reader, tell
