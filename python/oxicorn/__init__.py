@@ -1,5 +1,6 @@
 """oxicorn: a WSGI server in Rust."""
 
-from oxicorn._oxicorn import __version__
+from oxicorn._oxicorn import SettingError, __version__
+from oxicorn.server import Server, WSGIServer, serve
 
-__all__ = ["__version__"]
+__all__ = ["Server", "SettingError", "WSGIServer", "__version__", "serve"]

@@ -16,10 +16,10 @@ from typing import Any
 import oxicorn
 from oxicorn import _oxicorn, application, titles, worker
 from oxicorn.errors import AppImportError, Error
-from oxicorn.logger import Logger
+from oxicorn.logger import Logger, init_logs
 from oxicorn.worker import Worker
 
-_SIGNALS = (
+SIGNALS = (
     signal.SIGHUP,
     signal.SIGINT,
     signal.SIGQUIT,
@@ -56,7 +56,12 @@ class Generation:
 class Server:
     """The master as hooks see it."""
 
-    def __init__(self, settings: Any, reload: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        settings: Any,
+        reload: Callable[[], Any],
+        app: Callable[..., Any] | None = None,
+    ) -> None:
         self.cfg = settings
         self.log = Logger()
         self.pid = os.getpid()
@@ -66,6 +71,7 @@ class Server:
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
         self._handed_over = _handed_over()
+        self._app = app
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -146,8 +152,8 @@ class Server:
         self.call("when_ready", self)
 
     def _preload(self, settings: Any) -> Callable[..., Any] | None:
-        if not settings.preload_app:
-            return None
+        if self._app is not None or not settings.preload_app:
+            return self._app
         try:
             return application.load(settings.wsgi_app)
         except AppImportError as error:
@@ -198,7 +204,7 @@ class Server:
     def _loop(self) -> int:
         signals, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, _nothing)
         life, beat = os.pipe2(os.O_CLOEXEC)
         self._master = _oxicorn.Master(*_policy(self.cfg), signals)
@@ -345,23 +351,13 @@ class Server:
                 stream.flush()
 
 
-def run(settings: Any, reload: Callable[[], Any]) -> int:
+def run(settings: Any, reload: Callable[[], Any], app: Callable[..., Any] | None = None) -> int:
     """Serves with these settings until told to stop; gives the exit code.
 
-    `reload` reads the settings again, for HUP.
+    `reload` reads the settings again, for HUP. `app` is the application, if it need not be
+    loaded.
     """
-    return Server(settings, reload).run()
-
-
-def init_logs(settings: Any) -> None:
-    """Opens the logs that the settings name."""
-    _oxicorn.init_logs(
-        settings.errorlog or "-",
-        settings.loglevel,
-        settings.accesslog,
-        settings.access_log_format,
-        settings.capture_output,
-    )
+    return Server(settings, reload, app).run()
 
 
 def _handed_over() -> list[str]:

@@ -1,0 +1,445 @@
+"""Serving from a program: `serve`, `Server` and `WSGIServer`.
+
+Everything happens in the calling process, without a master: the application is called by the
+thread that runs the server. Only `serve` starts a master and workers, when it is asked for what
+needs them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import difflib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any
+
+from oxicorn._oxicorn import CommandLine, Engine, Listener, Settings, setting_names
+from oxicorn.logger import Logger, release_access_log, share_logs
+
+__all__ = ["Server", "WSGIServer", "serve"]
+
+_HOST, _PORT = "127.0.0.1", 8000
+
+# What has no meaning where there is no command line.
+_COMMAND_ONLY = {
+    "chdir",
+    "check_config",
+    "config",
+    "print_config",
+    "pythonpath",
+    "raw_env",
+    "wsgi_app",
+}
+# What a master does.
+_MASTER_ONLY = {
+    "boot_timeout",
+    "child_exit",
+    "group",
+    "initgroups",
+    "max_requests",
+    "max_requests_jitter",
+    "nworkers_changed",
+    "on_exit",
+    "on_reload",
+    "on_starting",
+    "pidfile",
+    "post_fork",
+    "post_request",
+    "post_worker_init",
+    "pre_fork",
+    "pre_request",
+    "proc_name",
+    "timeout",
+    "user",
+    "when_ready",
+    "worker_abort",
+    "worker_exit",
+    "worker_int",
+    "workers",
+}
+
+# The handlers that a process starts with: a program that has set others wants to keep them.
+_UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)
+
+
+@dataclass
+class _Running:
+    """One run, from the opened sockets to their end."""
+
+    engine: Engine
+    listeners: list[Listener]
+    addresses: list[tuple[str, int] | str]
+    pid: int = field(default_factory=os.getpid)
+    thread: threading.Thread | None = None
+    """The thread that `start` made."""
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def unlink(self) -> None:
+        """Gives up the sockets; the engine has taken its own."""
+        for listener in self.listeners:
+            listener.unlink()
+
+
+class Server:
+    """A server inside a program.
+
+    It serves on a thread of its own between `start()` and `stop()`, or as a context manager; or on
+    the calling thread in `run()`. Port 0 lets the kernel choose; `port` tells what it chose. Any
+    setting that needs no master may be given by its name. A server that was stopped can be started
+    again, and there may be many at a time.
+    """
+
+    def __init__(
+        self, app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any
+    ) -> None:
+        self._app = _checked(app)
+        self._settings = _read(host, port, settings)
+        wanting = _need_master(settings, self._settings)
+        if wanting:
+            raise TypeError(
+                f"{', '.join(f'`{name}`' for name in wanting)}: only a master process can do that; "
+                "use oxicorn.serve() or the command line"
+            )
+        _warn(self._settings)
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        running = self._running
+        where = ", ".join(listener.text for listener in running.listeners) if running else "stopped"
+        return f"<oxicorn.{type(self).__name__} {where}>"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves."""
+        return self._running is not None and self._running.pid == os.getpid()
+
+    @property
+    def addresses(self) -> list[tuple[str, int] | str]:
+        """Where it listens: host and port, or the path of a unix socket."""
+        running = self._running
+        if running is None:
+            raise RuntimeError("the server is not running: it has no address")
+        return list(running.addresses)
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """The first of `addresses`."""
+        return self.addresses[0]
+
+    @property
+    def port(self) -> int:
+        """The port of the first TCP address."""
+        for address in self.addresses:
+            if not isinstance(address, str):
+                return address[1]
+        raise RuntimeError("the server listens on unix sockets only: it has no port")
+
+    @property
+    def url(self) -> str:
+        """The first address as log lines show it, such as `http://127.0.0.1:8000`."""
+        running = self._running
+        if running is None:
+            raise RuntimeError("the server is not running: it has no address")
+        return running.listeners[0].text
+
+    def start(self) -> None:
+        """Serves on a thread of its own; connections are taken when this returns.
+
+        Signals are left alone. Raises `OSError` when an address cannot be had.
+        """
+        running = self._open(None)
+        running.thread = threading.Thread(
+            target=self._serve, args=(running,), name="oxicorn", daemon=True
+        )
+        # A daemon, as a server that nobody stopped must not keep the program from ending; but
+        # stopped before the interpreter is taken down under it.
+        atexit.register(self._stop_at_exit)
+        try:
+            running.thread.start()
+        except BaseException:
+            self._close(running)
+            raise
+
+    def run(self) -> None:
+        """Serves on the calling thread, until `stop()` is called on another one.
+
+        On the main thread INT (Ctrl-C) and TERM end it too: TERM when what is open is finished,
+        INT as soon as the application returns, a second INT with a `KeyboardInterrupt` in the
+        application. A program's own handlers for them stay, and decide instead.
+        """
+        with _signals() as signal_fd:
+            running = self._open(signal_fd)
+            listening = ",".join(listener.text for listener in running.listeners)
+            Logger().info("Listening at: %s (%s)", listening, running.pid)
+            self._serve(running)
+
+    def stop(self, graceful: bool = True, timeout: float | None = None) -> None:
+        """Stops accepting, and waits for the end.
+
+        With `graceful` what is open may be finished within `graceful_timeout`; then, or without it
+        at once, connections are cut. A call of the application that goes on nevertheless is waited
+        for, as a thread cannot be ended; `TimeoutError` when that takes longer than `timeout`
+        seconds. From inside the application it only asks for the end. Does nothing on a server that
+        is not running.
+        """
+        running = self._running
+        # A forked child has the object, but not the threads.
+        if running is None or running.pid != os.getpid():
+            return
+        give_up = None if timeout is None else time.monotonic() + timeout
+        engine = running.engine
+        if graceful:
+            engine.drain()
+        else:
+            engine.stop()
+        running.unlink()
+        if engine.is_own_thread():
+            return
+        left = None if give_up is None else max(0.0, give_up - time.monotonic())
+        if not running.over.wait(left):
+            raise TimeoutError(f"the application is still running after {timeout} s")
+        if running.thread is not None:
+            running.thread.join()
+
+    def _open(self, signal_fd: int | None) -> _Running:
+        settings = self._settings
+        with self._lock:
+            if self.is_running:
+                raise RuntimeError("the server is running already")
+            share_logs(settings)
+            with contextlib.ExitStack() as opened:
+                listeners = []
+                for listener in _listen(settings):
+                    opened.callback(listener.unlink)
+                    listeners.append(listener)
+                engine = Engine(
+                    self._app,
+                    settings,
+                    [listener.fileno() for listener in listeners],
+                    signal_fd=signal_fd,
+                    access_log=settings.accesslog is not None,
+                )
+                addresses = [_address(listener) for listener in listeners]
+                opened.pop_all()
+            for listener, address in zip(listeners, addresses, strict=True):
+                # Only the engine's own is left, which it closes first thing at the end. A unix
+                # socket has a path to be removed.
+                if not isinstance(address, str):
+                    listener.close()
+            release_access_log(settings)
+            self._running = _Running(engine, listeners, addresses)
+            return self._running
+
+    def _serve(self, running: _Running) -> None:
+        try:
+            running.engine.run()
+            # Threads that were inside the application at the end; their clients are cut off.
+            while not running.engine.is_over():
+                time.sleep(0.01)
+        finally:
+            self._close(running)
+
+    def _close(self, running: _Running) -> None:
+        running.engine.close()
+        running.unlink()
+        with self._lock:
+            self._running = None
+        atexit.unregister(self._stop_at_exit)
+        running.over.set()
+
+    def _stop_at_exit(self) -> None:
+        self.stop(graceful=False)
+
+
+class WSGIServer(Server):
+    """The same, made and run as other libraries' servers are:
+    `WSGIServer(("", 5000), app).serve_forever()`.
+
+    The first argument is host and port, a port, a text as `bind` takes it (`":5000"`,
+    `"unix:/path"`), or a listening socket.
+    """
+
+    def __init__(
+        self,
+        listener: tuple[str, int] | str | int | socket.socket,
+        app: Callable[..., Any],
+        **settings: Any,
+    ) -> None:
+        super().__init__(app, bind=_bind(listener), **settings)
+        # It stays open as long as this server may be started again.
+        self._listener = listener
+
+    def serve_forever(self) -> None:
+        """Serves until it is stopped; see `run`."""
+        self.run()
+
+
+def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any) -> None:
+    """Serves until INT (Ctrl-C), TERM, or the end of the process.
+
+    Any setting may be given by its name. In this process by itself, unless a setting needs a master
+    (`workers=4`, `timeout`, `max_requests`, `user`, hooks, …): then this process becomes the
+    master, as `oxicorn` on the command line is, and `SystemExit` tells of a failure.
+    """
+    values = _read(host, port, settings)
+    wanting = _need_master(settings, values)
+    if not wanting:
+        Server(app, host, port, **settings).run()
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            f"{', '.join(f'`{name}`' for name in wanting)}: a master needs the main thread"
+        )
+    _warn(values)
+    from oxicorn import master
+
+    handlers = {number: signal.getsignal(number) for number in master.SIGNALS}
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        status = master.run(values, lambda: values, _checked(app))
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            # None: whoever set it was not Python, and cannot be asked to do it again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if status:
+        sys.exit(status)
+
+
+def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
+    if callable(app):
+        return app
+    raise TypeError(f"the application is of type {type(app).__name__!r}, which is not callable")
+
+
+def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
+    """The settings that a program gives by name; what it cannot mean is refused."""
+    names = setting_names()
+    for name in given:
+        if name in _COMMAND_ONLY:
+            raise TypeError(f"`{name}` belongs to the command line")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise TypeError(f"unknown setting `{name}`{hint}")
+    values = dict(given)
+    if "bind" not in values:
+        values["bind"] = _join(host, port)
+    elif (host, port) != (_HOST, _PORT):
+        raise TypeError("give either `bind` or `host` and `port`")
+    return CommandLine([], {}).settings(framework=values)
+
+
+def _warn(settings: Settings) -> None:
+    """Says what has no effect, at the line that calls `serve` or makes a server."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        level, frame = level + 1, frame.f_back
+    for line in settings.warnings:
+        warnings.warn(line, stacklevel=level)
+
+
+def _need_master(given: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The settings among those given that have an effect in a master only."""
+    default = CommandLine([], {}).settings()
+    return sorted(
+        name
+        for name in given.keys() & _MASTER_ONLY
+        # 0 turns `timeout` off.
+        if getattr(settings, name) not in (getattr(default, name), 0)
+    )
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bind(listener: tuple[str, int] | str | int | socket.socket) -> str:
+    if isinstance(listener, socket.socket):
+        return f"fd://{listener.fileno()}"
+    if isinstance(listener, tuple):
+        return _join(*listener[:2])
+    if isinstance(listener, int) or listener.isdigit():
+        return f":{listener}"
+    return listener
+
+
+def _listen(settings: Settings) -> Iterator[Listener]:
+    addresses = list(dict.fromkeys(str(address) for address in settings.bind))
+    for address in addresses:
+        port = address.rpartition(":")[2]
+        yield Listener(
+            address,
+            backlog=settings.backlog,
+            reuse_port=settings.reuse_port,
+            # One socket for all addresses would leave nothing to a second one for IPv4.
+            v6_only=f"0.0.0.0:{port}" in addresses,
+            umask=settings.umask,
+        )
+
+
+def _address(listener: Listener) -> tuple[str, int] | str:
+    with socket.socket(fileno=os.dup(listener.fileno())) as duplicate:
+        name = duplicate.getsockname()
+    if isinstance(name, tuple):
+        return str(name[0]), int(name[1])
+    return os.fsdecode(name)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int | None]:
+    """On the main thread: a pipe on which INT and TERM arrive, unless the program has use for them.
+
+    Nothing is decided in a handler: the engine reads the pipe, also while the application runs.
+    """
+    if threading.current_thread() is not threading.main_thread() or any(
+        signal.getsignal(number) not in _UNTOUCHED
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+    ):
+        yield None
+        return
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    interrupted = False
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if number == signal.SIGINT:
+            if interrupted:
+                raise KeyboardInterrupt
+            interrupted = True
+        # Python has written it already, unless the application has changed that.
+        with contextlib.suppress(OSError):
+            os.write(writer, bytes((number,)))
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
