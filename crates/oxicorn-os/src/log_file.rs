@@ -11,9 +11,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::{DupFlags, Errno};
+
+use crate::epoll::{Interest, wait_one};
 
 /// What the operator named as the place of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct LogFile {
     torn: AtomicBool,
     /// The process's output streams go to the file too, also after it was reopened.
     captures_output: AtomicBool,
+    /// Known to be a file, whose writes never wait for a reader.
+    is_regular: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -80,6 +85,20 @@ impl LogFile {
         }
     }
 
+    /// Whether a write may have to wait for a reader: a pipe or a terminal without room.
+    ///
+    /// A caller that holds something others need lets go of it before such a write.
+    pub fn may_block(&self) -> bool {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        if self.is_regular.load(Ordering::Relaxed) {
+            return false;
+        }
+        let fd = place.as_fd();
+        let regular = fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
+        self.is_regular.store(regular, Ordering::Relaxed);
+        !regular && !wait_one(fd, Interest::Write, Duration::ZERO)
+    }
+
     /// Opens the same file again by its name, for log rotation; a stream stays as it is.
     ///
     /// # Errors
@@ -93,6 +112,7 @@ impl LogFile {
         let fresh = open_append(path, *owner)?;
         rustix::io::dup3(&fresh, fd, DupFlags::CLOEXEC)?;
         self.torn.store(false, Ordering::Relaxed);
+        self.is_regular.store(false, Ordering::Relaxed);
         self.capture_again(&place)
     }
 
@@ -112,6 +132,7 @@ impl LogFile {
             (old, new) => *old = new,
         }
         self.torn.store(false, Ordering::Relaxed);
+        self.is_regular.store(false, Ordering::Relaxed);
         self.capture_again(&place)
     }
 
@@ -166,6 +187,7 @@ impl LogFile {
             place: RwLock::new(place),
             torn: AtomicBool::new(false),
             captures_output: AtomicBool::new(false),
+            is_regular: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         }
     }

@@ -290,7 +290,15 @@ impl Shared {
         let ended = exchange.end();
         if let Some(log) = log {
             let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
-            log_exchange(log, request_record(head, bytes, &link), &ended, duration);
+            let mut write = || {
+                log_exchange(log, request_record(head, bytes, &link), &ended, duration);
+            };
+            // A reader that does not keep up must not stop the other threads.
+            if log.may_block() {
+                self.app.released(&mut write);
+            } else {
+                write();
+            }
         }
         self.after(ended, turn.now.max(self.clock.coarse()))
     }

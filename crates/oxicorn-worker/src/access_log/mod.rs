@@ -98,6 +98,11 @@ impl AccessLog {
         self.format.needs()
     }
 
+    /// Whether writing a line may have to wait for a reader of a pipe or a terminal.
+    pub(crate) fn may_block(&self) -> bool {
+        self.file.may_block()
+    }
+
     /// Writes the line of one finished exchange.
     pub fn record(&self, record: &AccessRecord<'_>) {
         thread_local! {
