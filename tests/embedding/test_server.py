@@ -281,13 +281,38 @@ def test_program_that_forgets_to_stop_ends_all_the_same(tmp_path):
         "    server.start()\n"
         "    print(urllib.request.urlopen(server.url).read())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
+    done = run(program, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "b'hello\\n'\n" * 2
+
+
+def test_forked_child_leaves_the_server_alone(tmp_path):
+    program = (
+        "import os, oxicorn, sys, urllib.request\n"
+        "from apps.hello import app\n"
+        "server = oxicorn.Server(app, port=0)\n"
+        "server.start()\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    assert not server.is_running\n"
+        "    server.stop()\n"
+        "    with server:\n"
+        "        urllib.request.urlopen(server.url).close()\n"
+        "    sys.exit(5)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5\n"
+        "print(urllib.request.urlopen(server.url).read())\n"
+        "server.stop()\n"
+    )
+    done = run(program, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "b'hello\\n'\n"), done.stderr
+
+
+def run(program, folder):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=tmp_path,
+        cwd=folder,
         env={"PYTHONPATH": str(TESTS)},
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "b'hello\\n'\n" * 2
