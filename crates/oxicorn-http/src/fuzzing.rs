@@ -4,6 +4,8 @@
 //! cannot rot.
 
 use crate::h1::encode::{BodyWriter, RequestFacts, ResponseHead};
+use crate::proxy::line::{self, Line, Versions};
+use crate::proxy::{Effective, Group, Hops, Proxy, TrustedPeers};
 use crate::{Connection, Event, Head, Reject, Rules, Version};
 
 /// A head, whole and byte by byte: the two parsers must agree.
@@ -81,6 +83,70 @@ pub fn response(data: &[u8]) {
     body.after(&mut out);
     body.finish(&mut out);
     assert_eq!(body.sent(), len);
+}
+
+/// Forwarding fields: the first byte picks the rules, the second the field, the rest is its value.
+///
+/// A stranger changes nothing; what a trusted peer says is taken only when it is well formed.
+pub fn forwarding(data: &[u8]) {
+    const NAMES: [&str; 6] = [
+        "X-Forwarded-For",
+        "Forwarded",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+    ];
+    let [rules, name, value @ ..] = data else { return };
+    let value: Vec<u8> =
+        value.iter().map(|b| if b.is_ascii_control() { b' ' } else { *b }).collect();
+    let name = NAMES[usize::from(*name) % NAMES.len()].as_bytes();
+    let wire = [b"GET / HTTP/1.1\r\nHost: a\r\n", name, b": ", &value, b"\r\n\r\n"].concat();
+    let mut head = Head::default();
+    if Connection::new().receive(&wire, &mut head, &Rules::default()).is_err() {
+        return;
+    }
+    let is = |bit: u8| rules & bit != 0;
+    let proxy = Proxy::Group(Group {
+        trusted: TrustedPeers::new(false, true, [([10, 0, 0, 0].into(), 8)]),
+        rfc7239: is(1),
+        x_for: if is(2) { Hops::Auto } else { Hops::AtMost(2) },
+        forwarded: if is(2) { Hops::Auto } else { Hops::AtMost(2) },
+        x_proto: 1,
+        x_host: 1,
+        x_port: 1,
+        x_prefix: 1,
+        count_only: is(4) && !is(2),
+        strict: is(8),
+        ..Group::default()
+    });
+    let stranger = proxy.evaluate(false, &head, &wire).expect("a stranger is never refused");
+    if let Some(stranger) = stranger {
+        let stripped = stranger.stripped.clone();
+        assert_eq!(stranger, Effective { stripped, ..Effective::default() });
+    }
+    if let Ok(Some(effective)) = proxy.evaluate(true, &head, &wire) {
+        let clean = |text: &[u8]| !text.iter().any(|b| b"@/\\\" ,;<>?#".contains(b));
+        assert!(effective.host.is_none_or(|host| clean(&host) && !host.is_empty()));
+        assert_ne!(effective.server_port, Some(0));
+        assert!(effective.prefix.is_none_or(|prefix| !prefix.starts_with(b"//")));
+    }
+}
+
+/// The first bytes of a connection as a PROXY header, whole and cut anywhere.
+pub fn proxy_line(data: &[u8]) {
+    let versions = Versions { v1: true, v2: true };
+    let whole = line::read(data, versions);
+    if let Ok(Line::Whole { used, .. }) = whole {
+        assert!(used > 0 && used <= data.len());
+    }
+    for cut in 0..data.len().min(128) {
+        match line::read(&data[..cut], versions) {
+            Ok(Line::NeedMore) => {}
+            // More bytes never change what was understood.
+            told => assert_eq!(told, whole),
+        }
+    }
 }
 
 /// What a machine told of some bytes.

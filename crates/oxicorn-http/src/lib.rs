@@ -57,10 +57,11 @@ pub mod fuzzing;
 pub mod h1;
 mod head;
 mod octets;
+pub mod proxy;
 mod reject;
 mod rules;
 
 pub use h1::{Connection, Event, Received};
 pub use head::{Field, Framing, Head, Name, Span, Version};
 pub use reject::Reject;
-pub use rules::{HeaderMap, Limits, Policy, Rules};
+pub use rules::{ForwarderNames, HeaderMap, Limits, Policy, Rules};

@@ -51,11 +51,38 @@ pub enum HeaderMap {
     Dangerous,
 }
 
+/// Names with `_` that a trusted proxy may send (gunicorn's `forwarder_headers`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwarderNames {
+    /// Each of them.
+    All,
+    /// These, in any case.
+    These(Vec<Vec<u8>>),
+}
+
+impl Default for ForwarderNames {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
+impl ForwarderNames {
+    /// Whether the name is one of them.
+    pub(crate) fn include(&self, name: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.iter().any(|known| name.eq_ignore_ascii_case(known)),
+        }
+    }
+}
+
 /// Choices for doubtful input; the default refuses every doubt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Names with `_`.
     pub header_map: HeaderMap,
+    /// Names with `_` that are kept all the same: those that a trusted proxy may send.
+    pub forwarder_names: ForwarderNames,
     /// Accept HTTP/1.1 without Host, as gunicorn does; RFC 9112 asks for 400.
     pub permit_missing_host: bool,
 }

@@ -45,14 +45,35 @@ fn responses() {
     });
 }
 
+#[test]
+fn forwarding_fields() {
+    let values = include_str!("proxy_cases.txt").lines().filter_map(|line| line.split(": ").nth(1));
+    let seeds = values.flat_map(|value| {
+        (0..64_u8).map(move |pick| [&[pick, pick / 8], value.as_bytes()].concat())
+    });
+    mutations(seeds, 3, fuzzing::forwarding);
+}
+
+#[test]
+fn proxy_lines() {
+    let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\x01\x02\x03\x04\x05\x06\x07\x08\0\x50\0\x51\x03\0\x01a";
+    let seeds = [b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / ".to_vec(), v2.to_vec()];
+    mutations(seeds.into_iter(), 20_000, fuzzing::proxy_line);
+}
+
 fn run(target: impl Fn(&[u8])) {
+    let cases = cases("accept").into_iter().chain(cases("reject"));
+    mutations(cases.map(|case| case.bytes), MUTATIONS, target);
+}
+
+fn mutations(seeds: impl Iterator<Item = Vec<u8>>, times: u32, target: impl Fn(&[u8])) {
     let mut random = Random(SEED);
-    for case in cases("accept").into_iter().chain(cases("reject")) {
-        target(&case.bytes);
+    for seed in seeds {
+        target(&seed);
         // Long cases are about limits; mutations of short ones find more in the same time.
-        let times = if case.bytes.len() > 2000 { 2 } else { MUTATIONS };
+        let times = if seed.len() > 2000 { 2 } else { times };
         for _ in 0..times {
-            let mut bytes = case.bytes.clone();
+            let mut bytes = seed.clone();
             for _ in 0..=random.below(3) {
                 mutate(&mut bytes, &mut random);
             }

@@ -21,6 +21,6 @@ mod fields;
 mod framing;
 mod parse;
 mod scan;
-mod target;
+pub(crate) mod target;
 
 pub use connection::{Connection, Eof, Event, Received};

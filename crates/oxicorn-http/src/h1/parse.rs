@@ -116,7 +116,7 @@ fn push<'i>(
     value_start: usize,
     rules: &Rules,
 ) {
-    if has_underscore(name) {
+    if has_underscore(name) && !rules.policy.forwarder_names.include(name) {
         match rules.policy.header_map {
             HeaderMap::Dangerous => {}
             HeaderMap::Drop => return,

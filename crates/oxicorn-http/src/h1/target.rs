@@ -34,7 +34,7 @@ pub(super) fn locate(input: &[u8], head: &mut Head) -> Result<(), Reject> {
 /// Whether this is `host [":" port]`; an empty one is (RFC 9110, section 7.2).
 ///
 /// Userinfo is not part of it: no client sends it, and it is there to mislead.
-pub(super) fn is_authority(authority: &[u8]) -> bool {
+pub(crate) fn is_authority(authority: &[u8]) -> bool {
     let (host, port) = match authority {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else { return false };
