@@ -8,6 +8,8 @@ mod keys;
 mod listeners;
 mod log;
 mod master;
+mod proxy;
+mod proxy_fix;
 mod settings;
 mod wsgi;
 
@@ -28,6 +30,8 @@ mod _oxicorn {
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
     #[pymodule_export]
     use super::master::{Master, Slot};
+    #[pymodule_export]
+    use super::proxy_fix::{ProxyRules, explain_proxy};
     #[pymodule_export]
     use super::settings::{CommandLine, SettingError, Settings, help_text, setting_names};
 

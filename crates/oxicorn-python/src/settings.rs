@@ -19,6 +19,8 @@ use oxicorn_settings::{
 };
 use oxicorn_worker::Config;
 
+use crate::proxy;
+
 create_exception!(
     oxicorn._oxicorn,
     SettingError,
@@ -93,6 +95,7 @@ impl CommandLine {
             file: &file,
             environment: &self.environment,
             arguments: Some(&self.arguments),
+            read: Some(proxy::read_file),
         };
         let values = layers.resolve().map_err(|error| raise(py, &error))?;
         Ok(Settings { values, objects })
@@ -186,6 +189,7 @@ pub(crate) fn setting_names() -> Vec<&'static str> {
 ///
 /// `max_requests` comes without its jitter, which is drawn for each worker when it is forked.
 pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
+    let [rules, trusted_rules] = proxy::request_rules(settings, rules(settings));
     Config {
         threads: settings.threads.max(1),
         keepalive: settings.keepalive,
@@ -204,12 +208,16 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         sendfile: settings.sendfile,
         graceful_timeout: settings.graceful_timeout,
         has_siblings: settings.workers > 1,
-        rules: rules(settings),
+        rules,
+        trusted_rules,
+        proxy: proxy::rules(settings),
+        gate: proxy::gate(settings),
         ..Config::default()
     }
 }
 
-fn rules(settings: &oxicorn_settings::Settings) -> Rules {
+/// What any request may be.
+pub(crate) fn rules(settings: &oxicorn_settings::Settings) -> Rules {
     const MOST_FIELDS: usize = 32768;
     let limits = Limits::default();
     // A head must have room for what the other limits allow, or raising them would do nothing.
@@ -238,6 +246,7 @@ fn rules(settings: &oxicorn_settings::Settings) -> Rules {
                 HeaderMap::Dangerous => oxicorn_http::HeaderMap::Dangerous,
             },
             permit_missing_host: settings.permit_missing_host,
+            ..Policy::default()
         },
     }
 }
@@ -312,8 +321,13 @@ fn raw(value: &Bound<'_, PyAny>) -> PyResult<Raw> {
     if let Ok(dict) = value.cast::<PyDict>() {
         let pairs: PyResult<Vec<_>> =
             dict.iter().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect();
-        return match pairs {
-            Ok(pairs) => Ok(Raw::Pairs(pairs)),
+        if let Ok(pairs) = pairs {
+            return Ok(Raw::Pairs(pairs));
+        }
+        let rows: PyResult<Vec<_>> =
+            dict.iter().map(|(name, value)| Ok((text(&name)?, raw(&value)?))).collect();
+        return match rows {
+            Ok(rows) => Ok(Raw::Table(rows)),
             Err(_) => Ok(Raw::Object(shown(value)?)),
         };
     }
@@ -390,7 +404,28 @@ fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
             duration.as_secs().into_pyobject(py)?.into_any().unbind()
         }
         Value::Seconds(duration) => PyFloat::new(py, duration.as_secs_f64()).into_any().unbind(),
+        Value::Table(rows) => rows_to_python(py, rows)?,
         Value::Unset => py.None(),
         Value::WorkerClass(class) => PyString::new(py, class.name()).into_any().unbind(),
     })
+}
+
+fn rows_to_python(py: Python<'_>, rows: &[(String, Raw)]) -> PyResult<Py<PyAny>> {
+    let dict = PyDict::new(py);
+    for (key, raw) in rows {
+        match raw {
+            Raw::Flag(flag) => dict.set_item(key, flag)?,
+            Raw::Integer(number) => dict.set_item(key, number)?,
+            Raw::List(items) => dict.set_item(key, items)?,
+            Raw::Pairs(pairs) => {
+                let inner = PyDict::new(py);
+                for (name, text) in pairs {
+                    inner.set_item(name, text)?;
+                }
+                dict.set_item(key, inner)?;
+            }
+            other => dict.set_item(key, other.to_string())?,
+        }
+    }
+    Ok(dict.into_any().unbind())
 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::cli::{self, Arguments, Given};
 use crate::error::SettingError;
+use crate::proxy::{self, ReadFile};
 use crate::setting::{Kind, Setting, Support};
 use crate::settings::{Chosen, Settings};
 use crate::table;
@@ -66,6 +67,15 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
+    /// A value that is probably not meant.
+    Doubtful {
+        /// The setting.
+        name: &'static str,
+        /// What speaks against it.
+        advice: String,
+        /// Where it was set.
+        origin: Origin,
+    },
     /// A setting that has no effect.
     Ignored {
         /// Its name.
@@ -89,6 +99,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Doubtful { name, advice, origin } => write!(f, "{name}: {advice} ({origin})"),
             Self::Ignored { name, advice, origin } => {
                 write!(f, "{name}: has no effect; {advice} ({origin})")
             }
@@ -113,6 +124,8 @@ pub struct Layers<'a> {
     pub environment: &'a Environment,
     /// The command line and the variables that extend it.
     pub arguments: Option<&'a Arguments>,
+    /// How the file that `proxy_config` names is read; without it there can be none.
+    pub read: Option<ReadFile>,
 }
 
 impl Layers<'_> {
@@ -132,6 +145,7 @@ impl Layers<'_> {
             })?;
             settings.chosen.push(chosen);
         }
+        proxy::assemble(&mut settings, self.read)?;
         self.warn_of_unknown_names(&mut settings.warnings);
         Ok(settings)
     }
@@ -143,7 +157,7 @@ impl Layers<'_> {
         }
         if let Some((variable, text)) = self.variable(&variable_name(setting.name)) {
             let origin = Origin::Environment(variable.to_owned());
-            if matches!(setting.kind, Kind::Hook(_) | Kind::Object) {
+            if matches!(setting.kind, Kind::Group | Kind::Hook(_) | Kind::Object) {
                 return Err(SettingError::FileOnly { name: setting.name, origin });
             }
             return Ok((Raw::text(text), origin));

@@ -17,8 +17,12 @@ fn resolve(
     let environment = environment(variables);
     let argv: Vec<_> = argv.iter().map(|&word| word.to_owned()).collect();
     let arguments = Arguments::parse(&argv, &environment)?;
-    let layers =
-        Layers { framework: &[], file, environment: &environment, arguments: Some(&arguments) };
+    let layers = Layers {
+        file,
+        environment: &environment,
+        arguments: Some(&arguments),
+        ..Layers::default()
+    };
     layers.resolve()
 }
 

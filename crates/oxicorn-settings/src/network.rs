@@ -45,6 +45,19 @@ impl Networks {
         }
         Ok(set)
     }
+
+    /// Whether nobody is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.everyone && !self.unix && self.networks.is_empty()
+    }
+
+    /// The items, as they can be written.
+    #[must_use]
+    pub fn items(&self) -> Vec<String> {
+        let text = self.to_string();
+        text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 impl Network {

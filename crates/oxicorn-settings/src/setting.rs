@@ -51,6 +51,8 @@ pub enum Kind {
     ChoiceOrBare(&'static [&'static str], &'static str),
     /// Yes or no; the option takes no value and sets the one given here.
     Flag(bool),
+    /// The keys of a group, as a dictionary.
+    Group,
     /// A callable of the configuration file, called with these arguments.
     Hook(&'static [&'static str]),
     /// A whole number.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::bind::BindAddress;
 use crate::layers::{Origin, Warning};
 use crate::network::Networks;
+use crate::proxy::ProxyGroup;
 use crate::setting::Setting;
 use crate::value::{Value, WorkerClass};
 
@@ -78,6 +79,10 @@ pub struct Settings {
     pub secure_scheme_headers: Vec<(String, String)>,
     pub forwarder_headers: Vec<String>,
     pub header_map: HeaderMap,
+    pub proxy_protocol: String,
+    pub proxy_allow_ips: Networks,
+    /// The `proxy` group, if any of its keys is set; it replaces the settings before it.
+    pub proxy: Option<ProxyGroup>,
 
     pub accesslog: Option<String>,
     pub access_log_format: String,
@@ -100,6 +105,8 @@ pub struct Settings {
     pub server_header: Option<String>,
     pub permit_missing_host: bool,
 
+    /// The settings that make up `proxy`.
+    pub(crate) proxy_parts: Vec<(&'static str, Value)>,
     pub(crate) chosen: Vec<Chosen>,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -114,6 +121,10 @@ impl Settings {
     /// Every setting with its value and origin, in the order of the reference.
     pub fn all(&self) -> impl Iterator<Item = &Chosen> {
         self.chosen.iter()
+    }
+
+    pub(crate) fn keep_proxy_part(&mut self, name: &'static str, value: Value) {
+        self.proxy_parts.push((name, value));
     }
 
     /// What the operator should know, but need not stop the start.

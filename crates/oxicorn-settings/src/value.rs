@@ -29,6 +29,8 @@ pub enum Raw {
     List(Vec<String>),
     /// A dictionary of texts.
     Pairs(Vec<(String, String)>),
+    /// A dictionary of anything.
+    Table(Vec<(String, Self)>),
     /// Something that can be called; the text names it.
     Callable(String),
     /// Any other object; the text shows it.
@@ -56,6 +58,7 @@ impl fmt::Display for Raw {
                 let pairs: Vec<_> = pairs.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 f.write_str(&pairs.join(","))
             }
+            Self::Table(_) => write_literal(f, self),
         }
     }
 }
@@ -87,6 +90,8 @@ pub enum Value {
     Object(String),
     /// Pairs of names and texts.
     Pairs(Vec<(String, String)>),
+    /// The keys of a group.
+    Table(Vec<(String, Raw)>),
     /// A length of time.
     Seconds(Duration),
     /// Text.
@@ -177,17 +182,9 @@ impl fmt::Display for Value {
             Self::List(items) => write_list(f, items),
             Self::Networks(networks) => write_text(f, &networks.to_string()),
             Self::Object(text) => f.write_str(text),
-            Self::Pairs(pairs) => {
-                f.write_str("{")?;
-                for (i, (name, text)) in pairs.iter().enumerate() {
-                    f.write_str(if i == 0 { "" } else { ", " })?;
-                    write_text(f, name)?;
-                    f.write_str(": ")?;
-                    write_text(f, text)?;
-                }
-                f.write_str("}")
-            }
+            Self::Pairs(pairs) => write_literal(f, &Raw::Pairs(pairs.clone())),
             Self::Seconds(duration) => write!(f, "{}", duration.as_secs_f64()),
+            Self::Table(rows) => write_rows(f, rows),
             Self::Text(text) => write_text(f, text),
             Self::Unset => f.write_str("None"),
             Self::WorkerClass(class) => write_text(f, class.name()),
@@ -202,6 +199,31 @@ fn write_list(f: &mut fmt::Formatter<'_>, items: &[String]) -> fmt::Result {
         write_text(f, item)?;
     }
     f.write_str("]")
+}
+
+/// What was written, as Python would write it.
+fn write_literal(f: &mut fmt::Formatter<'_>, raw: &Raw) -> fmt::Result {
+    match raw {
+        Raw::Text(text) => write_text(f, text),
+        Raw::List(items) => write_list(f, items),
+        Raw::Table(rows) => write_rows(f, rows),
+        Raw::Pairs(pairs) => {
+            let rows = pairs.iter().map(|(name, text)| (name.clone(), Raw::text(text)));
+            write_rows(f, &rows.collect::<Vec<_>>())
+        }
+        raw => write!(f, "{raw}"),
+    }
+}
+
+fn write_rows(f: &mut fmt::Formatter<'_>, rows: &[(String, Raw)]) -> fmt::Result {
+    f.write_str("{")?;
+    for (i, (name, raw)) in rows.iter().enumerate() {
+        f.write_str(if i == 0 { "" } else { ", " })?;
+        write_text(f, name)?;
+        f.write_str(": ")?;
+        write_literal(f, raw)?;
+    }
+    f.write_str("}")
 }
 
 fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -243,6 +265,17 @@ impl Kind {
             Self::Addresses => parse_addresses(raw),
             Self::Choice(words) | Self::ChoiceOrBare(words, _) => parse_choice(words, raw),
             Self::Flag(_) | Self::Switch => parse_flag(raw).map(Value::Flag),
+            Self::Group => match raw {
+                Raw::Nothing => Ok(Value::Unset),
+                Raw::Text(text) if text.is_empty() => Ok(Value::Unset),
+                Raw::Table(rows) if rows.is_empty() => Ok(Value::Unset),
+                Raw::Table(rows) => Ok(Value::Table(rows.clone())),
+                Raw::Pairs(pairs) if pairs.is_empty() => Ok(Value::Unset),
+                Raw::Pairs(pairs) => Ok(Value::Table(
+                    pairs.iter().map(|(key, text)| (key.clone(), Raw::text(text))).collect(),
+                )),
+                _ => Err(Unfit::from("a dictionary")),
+            },
             Self::Hook(args) => parse_hook(args, raw),
             Self::Integer { min, max } => parse_integer(min, max, raw),
             Self::List => parse_list(raw, "a list of texts").map(Value::List),

@@ -3,13 +3,16 @@
 use std::fs::File;
 
 use oxicorn_http::Head;
+use oxicorn_http::proxy::line::Announced;
+use oxicorn_http::proxy::{Effective, Peer};
 
 use crate::Exchange;
 
 /// Facts about one connection, the same for all its requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
-    /// The client's address as text without port; empty over a unix socket.
+    /// The peer's address as text without port, as a PROXY header announced it or else as the
+    /// socket has it; empty over a unix socket.
     pub remote_addr: String,
     /// The client's port; `None` over a unix socket.
     pub remote_port: Option<u16>,
@@ -17,6 +20,12 @@ pub struct Link {
     pub listener: usize,
     /// Whether the client speaks TLS to us.
     pub is_https: bool,
+    /// The other end of the socket.
+    pub peer: Peer,
+    /// What a PROXY header said.
+    pub announced: Option<Announced>,
+    /// Whether forwarding fields count.
+    pub trusted: bool,
 }
 
 /// Where the body of a request is.
@@ -44,6 +53,8 @@ pub struct Request<'a> {
     pub bytes: &'a [u8],
     /// Facts about the connection.
     pub link: &'a Link,
+    /// What holds instead of the facts about the connection, if a proxy says so.
+    pub effective: Option<&'a Effective>,
     /// The body.
     pub body: Body<'a>,
     /// Length of the body in bytes where it is known: always, unless it is chunked and streaming.

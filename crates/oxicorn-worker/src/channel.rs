@@ -116,6 +116,8 @@ pub(crate) struct Channel {
     /// When the stage began.
     pub(crate) since: u64,
     pub(crate) link: Arc<Link>,
+    /// The first bytes are, or may be, a PROXY header.
+    pub(crate) expects_line: bool,
 }
 
 impl Channel {
@@ -140,6 +142,7 @@ impl Channel {
             requests: 0,
             since: now,
             link,
+            expects_line: false,
         }
     }
 
@@ -161,7 +164,7 @@ impl Channel {
         config: &Config,
         directory: &Path,
     ) -> Result<Intake, IntakeError> {
-        let rules = &config.rules;
+        let rules = config.rules_for(self.link.trusted);
         let mut used = 0;
         if self.pending.is_none() {
             let received = self.machine.receive(input, head, rules)?;

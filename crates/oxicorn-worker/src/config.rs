@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oxicorn_http::Rules;
+use oxicorn_http::proxy::Proxy;
+use oxicorn_http::proxy::line::Gate;
 
 /// What a worker needs to know; made from the settings, never changed while it runs.
 #[derive(Clone, Debug)]
@@ -46,6 +48,19 @@ pub struct Config {
     pub has_siblings: bool,
     /// What requests may be.
     pub rules: Rules,
+    /// What requests of trusted peers may be.
+    pub trusted_rules: Rules,
+    /// Which forwarding fields are believed.
+    pub proxy: Proxy,
+    /// Who sends a PROXY header, if anybody does.
+    pub gate: Option<Gate>,
+}
+
+impl Config {
+    /// What requests may be, given whether their peer is trusted.
+    pub(crate) fn rules_for(&self, trusted: bool) -> &Rules {
+        if trusted { &self.trusted_rules } else { &self.rules }
+    }
 }
 
 impl Default for Config {
@@ -70,6 +85,9 @@ impl Default for Config {
             graceful_timeout: Duration::from_secs(30),
             has_siblings: false,
             rules: Rules::default(),
+            trusted_rules: Rules::default(),
+            proxy: Proxy::default(),
+            gate: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use oxicorn_http::proxy::Peer;
 use oxicorn_http::{Head, Reject};
 use oxicorn_os::epoll::{Events, Ready};
 use oxicorn_os::stream::{NoConnection, Stream, accept, read_pipe};
@@ -30,6 +31,8 @@ const ACCEPTS: usize = 16;
 const LAST_ACCEPTS: usize = 4096;
 /// Longest time to finish what is open when the master is gone.
 const ORPHAN_DRAIN: Duration = Duration::from_secs(5);
+/// Milliseconds for a PROXY header.
+const LINE_LIMIT: u64 = 3000;
 /// Pause in milliseconds after the process ran out of descriptors.
 const SHORTAGE_PAUSE: u64 = 250;
 
@@ -175,6 +178,11 @@ impl Shared {
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
         match channel.stage {
+            // Nothing is said to a peer that did not say who it speaks for.
+            Stage::Head if channel.expects_line => {
+                self.close(channel);
+                None
+            }
             Stage::Head | Stage::Body => self.refuse(poller, channel, Reject::Timeout, false),
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
@@ -274,19 +282,28 @@ impl Shared {
         listener: usize,
     ) {
         let stream = Arc::new(stream);
+        let peer = address
+            .map_or(Peer::Unix, |address| Peer::Inet(address.ip().to_canonical(), address.port()));
         let link = Arc::new(Link {
             remote_addr: address.map_or_else(String::new, |address| plain(address.ip())),
             remote_port: address.map(|address| address.port()),
             listener,
             is_https: false,
+            peer,
+            announced: None,
+            trusted: self.config.proxy.trusts(&peer),
         });
         let mut core = self.lock();
         let key = self.admit(&mut core, &stream);
         poller.lost = core.token.holder() != poller.holder();
         poller.queueing = poller.thread.is_none() || core.token.is_eager();
         drop(core);
-        let deadline = poller.now + millis(self.config.head_timeout);
-        let channel = Box::new(Channel::new(key, stream, link, poller.now, deadline));
+        let mut limit = millis(self.config.head_timeout);
+        if self.config.gate.is_some() {
+            limit = limit.min(LINE_LIMIT);
+        }
+        let mut channel = Box::new(Channel::new(key, stream, link, poller.now, poller.now + limit));
+        channel.expects_line = self.config.gate.is_some();
         let work = AssertUnwindSafe(|| self.work(poller, channel));
         let held = catch_unwind(work).unwrap_or_else(|_| {
             self.lock().slots.remove(key);
@@ -322,6 +339,6 @@ impl Shared {
 }
 
 /// An address as text; an IPv4 client of an IPv6 listener is written as IPv4.
-fn plain(address: IpAddr) -> String {
+pub(crate) fn plain(address: IpAddr) -> String {
     address.to_canonical().to_string()
 }

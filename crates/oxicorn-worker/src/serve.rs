@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oxicorn_http::h1::encode::{RequestFacts, error_page};
+use oxicorn_http::proxy::line::{Line, LineFault};
 use oxicorn_http::{Framing, Head, Reject};
 use oxicorn_os::stream::Moved;
 
@@ -12,7 +13,7 @@ use crate::access_log::{AccessLog, AccessRecord};
 use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
 use crate::exchange::Ended;
 use crate::outbox::{Flushed, Outbox};
-use crate::poller::Poller;
+use crate::poller::{Poller, plain};
 use crate::reactor::Shared;
 use crate::{Body, Exchange, Link, Request, error_log};
 
@@ -91,6 +92,15 @@ impl Shared {
         count: usize,
     ) -> Option<Box<Channel>> {
         let mut fresh = count;
+        if channel.expects_line {
+            channel.carry.extend_from_slice(poller.scratch.get(..count).unwrap_or(&[]));
+            fresh = 0;
+            match self.take_line(poller.now, &mut channel) {
+                Some(true) => {}
+                Some(false) => return Some(channel),
+                None => return self.end(channel),
+            }
+        }
         for _ in 0..PIPELINED {
             let mut own = std::mem::take(&mut channel.carry);
             let bytes = poller.scratch.get(..fresh).unwrap_or(&[]);
@@ -144,6 +154,41 @@ impl Shared {
             }
         }
         Some(channel)
+    }
+
+    /// Takes a PROXY header from the bytes of a new connection: whether requests follow now, or
+    /// more bytes are needed; `None` ends the connection.
+    #[cold]
+    fn take_line(&self, now: u64, channel: &mut Channel) -> Option<bool> {
+        let Some(gate) = &self.config.gate else { return Some(true) };
+        let socket = channel.link.peer;
+        let (used, announced) = match gate.read(&socket, &channel.carry) {
+            Ok(Line::NeedMore) => {
+                channel.enter(Stage::Head, channel.since, channel.deadline);
+                return Some(false);
+            }
+            Ok(Line::Absent) => (0, None),
+            Ok(Line::Whole { used, announced }) => (used, announced),
+            Err(LineFault(what)) => {
+                let ip = &channel.link.remote_addr;
+                error_log::warn_of_client(format_args!("Invalid connection from ip={ip}: {what}"));
+                return None;
+            }
+        };
+        channel.carry.drain(..used);
+        channel.expects_line = false;
+        if let Some(said) = &announced {
+            let mut link = Link::clone(&channel.link);
+            link.remote_addr = plain(said.source);
+            link.remote_port = Some(said.source_port);
+            link.trusted = self.config.proxy.trusts(&gate.peer(socket, Some(said)));
+            link.announced = announced;
+            channel.link = Arc::new(link);
+        }
+        let limit = channel.since + millis(self.config.head_timeout);
+        let stage = if channel.carry.is_empty() { Stage::Idle } else { Stage::Head };
+        channel.enter(stage, channel.since, limit.max(now));
+        Some(!channel.carry.is_empty())
     }
 
     /// Notes what an incomplete request waits for, and until when.
@@ -253,6 +298,16 @@ impl Shared {
             (Body::Streaming, Framing::Length(length)) => Some(length),
             (Body::Streaming, _) => None,
         };
+        let effective = match self.config.proxy.evaluate(channel.link.trusted, head, bytes) {
+            Ok(effective) => effective,
+            Err(reject) => {
+                let is_head = head.is_head(bytes);
+                warn_of_reject(&channel.link, reject);
+                return self.answer_at(turn.now, &turn.date, channel, reject.status(), is_head);
+            }
+        };
+        let stripped = effective.as_ref().and_then(|effective| effective.strip(head));
+        let head = stripped.as_ref().unwrap_or(head);
         channel.requests = channel.requests.saturating_add(1);
         let facts = RequestFacts {
             version: head.version,
@@ -261,7 +316,11 @@ impl Shared {
         };
         let expect_continue = head.expect_continue;
         let link = Arc::clone(&channel.link);
-        let request = Request { head, bytes, link: &link, body, body_length };
+        let client = effective.as_ref().and_then(|effective| effective.client);
+        let client = client.map(|(address, _)| plain(address));
+        let client = client.as_ref().unwrap_or(&link.remote_addr).as_bytes();
+        let effective = effective.as_ref();
+        let request = Request { head, bytes, link: &link, effective, body, body_length };
         let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
         let sequence = self.sequences.get(turn.thread);
         if let Some(sequence) = sequence {
@@ -271,7 +330,6 @@ impl Shared {
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
         let ticket = self.control.slot.as_ref().map(|slot| {
-            let client = link.remote_addr.as_bytes();
             let start = self.clock.absolute(before.max(turn.now));
             slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
         });
@@ -291,7 +349,7 @@ impl Shared {
         if let Some(log) = log {
             let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
             let mut write = || {
-                log_exchange(log, request_record(head, bytes, &link), &ended, duration);
+                log_exchange(log, request_record(head, bytes, client), &ended, duration);
             };
             // A reader that does not keep up must not stop the other threads.
             if log.may_block() {
@@ -392,8 +450,7 @@ impl Shared {
         reject: Reject,
         is_head: bool,
     ) -> Option<Box<Channel>> {
-        let ip = &channel.link.remote_addr;
-        error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"));
+        warn_of_reject(&channel.link, reject);
         self.answer(poller, channel, reject.status(), is_head)
     }
 
@@ -401,14 +458,25 @@ impl Shared {
     fn answer(
         &self,
         poller: &mut Poller,
+        channel: Box<Channel>,
+        status: u16,
+        is_head: bool,
+    ) -> Option<Box<Channel>> {
+        let date = poller.date.at(poller.now);
+        self.answer_at(poller.now, &date, channel, status, is_head)
+    }
+
+    fn answer_at(
+        &self,
+        now: u64,
+        date: &[u8; 29],
         mut channel: Box<Channel>,
         status: u16,
         is_head: bool,
     ) -> Option<Box<Channel>> {
         let mut page = Vec::new();
-        let date = poller.date.at(poller.now);
         let server = self.config.server_header.as_deref().map(str::as_bytes);
-        error_page(status, is_head, &date, server, &mut page);
+        error_page(status, is_head, date, server, &mut page);
         if let Some(log) = &self.control.access_log {
             let none = AccessRecord::default();
             let record = AccessRecord { remote_addr: channel.link.remote_addr.as_bytes(), ..none };
@@ -422,9 +490,9 @@ impl Shared {
             return self.end(channel);
         }
         channel.outbox = Some(Box::new(outbox));
-        let until = poller.now + millis(self.config.send_timeout);
-        channel.enter(Stage::Flushing(Then::Linger), poller.now, until);
-        self.flush(poller.now, channel, Then::Linger)
+        let until = now + millis(self.config.send_timeout);
+        channel.enter(Stage::Flushing(Then::Linger), now, until);
+        self.flush(now, channel, Then::Linger)
     }
 }
 
@@ -434,9 +502,14 @@ fn body_length(page: &[u8]) -> u64 {
     (page.len() - end) as u64
 }
 
+/// Says in the log why a request is refused.
+fn warn_of_reject(link: &Link, reject: Reject) {
+    let ip = &link.remote_addr;
+    error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"));
+}
+
 /// What the access log says of a request.
-fn request_record<'a>(head: &'a Head, bytes: &'a [u8], link: &'a Link) -> AccessRecord<'a> {
-    let remote_addr = link.remote_addr.as_bytes();
+fn request_record<'a>(head: &'a Head, bytes: &'a [u8], remote_addr: &'a [u8]) -> AccessRecord<'a> {
     AccessRecord { remote_addr, ..AccessRecord::of_request(head, bytes) }
 }
 

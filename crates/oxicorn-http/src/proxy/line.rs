@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::value::number;
+use super::{Peer, TrustedPeers};
 
 /// The longest line of version 1, its end included.
 const V1_LEN: usize = 107;
@@ -66,6 +67,48 @@ pub enum Line {
 /// Why a connection ends at its first bytes; the text is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineFault(pub &'static str);
+
+/// Who must, or may, say so.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// Versions that are understood.
+    pub versions: Versions,
+    /// The peers that may send a header.
+    pub from: TrustedPeers,
+    /// Every connection must have a header; otherwise those without one pass as they are.
+    pub required: bool,
+}
+
+impl Gate {
+    /// What the first bytes of a connection from `peer` are.
+    ///
+    /// # Errors
+    ///
+    /// A [`LineFault`] is the peer's: the connection ends without an answer.
+    pub fn read(&self, peer: &Peer, input: &[u8]) -> Result<Line, LineFault> {
+        let may = self.from.includes(peer);
+        if self.required && !may {
+            return Err(LineFault("the peer may send no PROXY header, and one is required"));
+        }
+        match read(input, self.versions)? {
+            Line::Absent if self.required => Err(LineFault("no PROXY header")),
+            Line::Whole { .. } if !may => Err(LineFault("the peer may send no PROXY header")),
+            line => Ok(line),
+        }
+    }
+
+    /// The peer whose forwarding fields are judged after the header.
+    ///
+    /// A balancer passes on what clients send, so where a header is required its own address must
+    /// not open the door to theirs. gunicorn judges the socket.
+    #[must_use]
+    pub fn peer(&self, socket: Peer, announced: Option<&Announced>) -> Peer {
+        match announced {
+            Some(said) if self.required => Peer::Inet(said.source, said.source_port),
+            _ => socket,
+        }
+    }
+}
 
 /// Reads a PROXY header at the start of `input`.
 ///

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 /// The other end of a connection, or what a PROXY line announced in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Peer {
     /// An address and its port.
     Inet(IpAddr, u16),
     /// Whoever could open the socket file.
+    #[default]
     Unix,
 }
 

@@ -9,6 +9,7 @@ mod environ;
 mod fields;
 mod file_wrapper;
 mod input;
+mod proxied;
 mod request_hooks;
 pub(crate) mod start;
 pub(crate) mod transaction;
@@ -182,6 +183,10 @@ impl WsgiApplication {
         environ.set_item(&self.keys.early_hints, responder.object(py))?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let [method, target] = cache.fill(&environ, &self.keys, request)?;
+        drop(cache);
+        if proxied::applies(request) {
+            proxied::apply(&environ, &self.keys, request)?;
+        }
         Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default() })
     }
 

@@ -79,7 +79,7 @@ fn every_working_setting_has_a_field() {
             Kind::Addresses => "fd://9",
             Kind::Choice(words) | Kind::ChoiceOrBare(words, _) => words[words.len() - 1],
             Kind::Flag(_) | Kind::Switch => "true",
-            Kind::Hook(_) | Kind::Object => continue,
+            Kind::Group | Kind::Hook(_) | Kind::Object => continue,
             Kind::Integer { max, .. } => &max.to_string(),
             Kind::Mode | Kind::Seconds => "7",
             Kind::Pairs => "A=b",
