@@ -71,7 +71,10 @@ def _failed(doing: str, error: BaseException, exit_code: int = 3) -> AppImportEr
         place = place.tb_next
     lines = traceback.format_exception(type(error), error, place)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return AppImportError(f"{doing} ({what})", exit_code, "".join(lines))
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(place)]
+    if isinstance(error, SyntaxError) and error.filename:
+        files.append(error.filename)
+    return AppImportError(f"{doing} ({what})", exit_code, "".join(lines), files)
 
 
 def _is_ours(filename: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["AppImportError", "ConfigFileError", "Error"]
 
 
@@ -19,6 +21,13 @@ class Error(Exception):
 
 class AppImportError(Error):
     """The application cannot be loaded: 3 if its module fails, 4 if the name in it is wrong."""
+
+    def __init__(
+        self, message: str, exit_code: int = 1, details: str = "", files: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, exit_code, details)
+        self.files = list(files)
+        """The application's own files that have to do with it, as far as known."""
 
 
 class ConfigFileError(Error):

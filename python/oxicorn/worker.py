@@ -9,12 +9,14 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import _oxicorn, application, request_hooks, titles
+from oxicorn import _oxicorn, application, reloader, request_hooks, titles
 from oxicorn.errors import AppImportError
+from oxicorn.reloader import Reloader
 
 if TYPE_CHECKING:
     from oxicorn.logger import Logger
@@ -115,6 +117,8 @@ def run(
     signals, tell = _take_over_signals(server, worker, mask)
     worker.log.info("Booting worker with pid: %s", worker.pid)
     settings = worker.cfg
+    began = time.time_ns()
+    watched = list(settings.reload_extra_files)
     try:
         server.call("post_fork", server, worker)
         os.umask(settings.umask)
@@ -124,7 +128,7 @@ def run(
         titles.set_title("worker", settings)
         if os.getppid() != worker.ppid:
             return 0
-        worker.wsgi = app if app is not None else application.load(settings.wsgi_app)
+        worker.wsgi = app if app is not None else _load(worker, watched)
         worker.app = App(settings, worker.wsgi)
         server.call("post_worker_init", worker)
         engine = _oxicorn.Engine(
@@ -160,13 +164,37 @@ def run(
         signal.signal(number, tell)
     worker.booted = True
     worker._tell(_READY)
+    changed: list[str] = []
+    if settings.reload:
+
+        def replace(name: str) -> None:
+            worker.log.info("Worker reloading: %s modified", name)
+            changed.append(name)
+            worker.alive = False
+            # What waits is for the replacement, which has the new code.
+            engine.drain()
+
+        Reloader(watched, replace, began).start()
     try:
         ended_by = engine.run()
     except (KeyboardInterrupt, SystemExit):
         ended_by = 0  # a signal handler of the application's own
-    if ended_by in (signal.SIGINT, signal.SIGQUIT):
+    if changed or ended_by in (signal.SIGINT, signal.SIGQUIT):
         server.call("worker_int", worker)
     return 0
+
+
+def _load(worker: Worker, watched: list[str]) -> Callable[..., Any]:
+    """The application; while code is being changed, a page with the reason if there is none."""
+    settings = worker.cfg
+    try:
+        return application.load(settings.wsgi_app)
+    except AppImportError as error:
+        if not settings.reload or not worker.alive:
+            raise
+        worker.log.error("%s", "\n".join(filter(None, (str(error), error.details.rstrip()))))
+        watched += reloader.files_behind(error)
+        return reloader.page_of(error)
 
 
 def _share(settings: Any) -> int:

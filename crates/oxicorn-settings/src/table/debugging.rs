@@ -12,9 +12,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Start workers anew when the code changes",
-        long: "For development.",
-        support: Support::Rejected("send HUP to the master after a change"),
-        apply: nothing,
+        long: "For development. Workers load the application themselves then, whatever \
+           preload_app says. Code that does not load is answered with a page that shows why, \
+           until it is corrected.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.reload = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "reload_engine",
@@ -24,9 +29,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["auto", "poll", "inotify"]),
         default: "auto",
         short: "How changes of the code are noticed",
-        long: "Belongs to reload.",
-        support: Support::WarnIgnored("it belongs to reload, which this version does not have"),
-        apply: nothing,
+        long: "Belongs to reload. This version looks at the files once a second, whatever is \
+           chosen.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.reload_engine = value.text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "reload_extra_files",
@@ -36,9 +45,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::List,
         default: "",
         short: "More files to watch; repeatable",
-        long: "Belongs to reload.",
-        support: Support::WarnIgnored("it belongs to reload, which this version does not have"),
-        apply: nothing,
+        long: "Belongs to reload. Patterns such as `templates/**/*.html` are allowed.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.reload_extra_files = value.list()?;
+            Ok(())
+        },
     },
     Setting {
         name: "spew",
