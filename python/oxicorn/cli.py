@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from oxicorn import application, config_file
+from oxicorn import application, config_file, daemon
 from oxicorn._oxicorn import CommandLine, SettingError, Settings, __version__, help_text
 from oxicorn.errors import AppImportError, Error
+from oxicorn.upgrade import Start
 
 __all__ = ["main"]
 
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
+    begin = Start.take()
     environ = dict(os.environ)
     command = CommandLine(argv, environ)
     if command.action == "help":
@@ -69,9 +71,13 @@ def _main(argv: Sequence[str]) -> int:
         _prepare(fresh)
         return fresh
 
+    # The new master of an upgrade has left the terminal as its predecessor did.
+    if settings.daemon and not begin.listeners:
+        daemon.detach(keep_output=settings.enable_stdio_inheritance)
+
     from oxicorn import master
 
-    return master.run(settings, reload=reload)
+    return master.run(settings, reload, start=begin)
 
 
 def _read(command: CommandLine, location: str | None, notes: list[str]) -> Settings:

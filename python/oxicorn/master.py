@@ -17,6 +17,8 @@ import oxicorn
 from oxicorn import _oxicorn, application, titles, worker
 from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import Logger, init_logs
+from oxicorn.service import Notifier
+from oxicorn.upgrade import Start
 from oxicorn.worker import Worker
 
 SIGNALS = (
@@ -60,18 +62,26 @@ class Server:
         self,
         settings: Any,
         reload: Callable[[], Any],
+        *,
+        start: Start | None = None,
         app: Callable[..., Any] | None = None,
     ) -> None:
         self.cfg = settings
         self.log = Logger()
         self.pid = os.getpid()
-        self.master_pid = 0
+        self.master_pid = start.predecessor if start else 0
+        self.reexec_pid = 0
         self.num_workers = settings.workers
         self.worker_age = 0
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
-        self._handed_over = _handed_over()
         self._app = app
+        self._start_again = start
+        listeners = start.listeners if start else {}
+        self._handed_over = _handed_over() or [
+            address for address in listeners if address.startswith("fd://")
+        ]
+        self._notifier = Notifier()
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -129,23 +139,25 @@ class Server:
         settings = self.cfg
         self._or_cannot_start(init_logs, settings)
         titles.set_title("master", settings)
+        if settings.reload and settings.reload_engine == "inotify":
+            self.log.warning("reload_engine: this version looks at the files once a second")
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(settings, {})
         self._generations[1] = first
         first.app = self._preload(settings)
         if settings.pidfile:
-            running = _oxicorn.Pidfile.running(settings.pidfile)
+            # The real name is the predecessor's as long as that lives.
+            path = settings.pidfile + (".2" if self.master_pid else "")
+            running = _oxicorn.Pidfile.running(path)
             if running is not None:
-                text = (
-                    f"Already running on PID {running} (or pid file '{settings.pidfile}' is stale)"
-                )
+                text = f"Already running on PID {running} (or pid file '{path}' is stale)"
                 raise _CannotStart(text)
-            self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, settings.pidfile)
+            self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, path)
         self.call("on_starting", self)
         if settings.user or settings.group:
             self._or_cannot_start(_oxicorn.give_logs_to, *_identity(settings))
-        self._bind(first, {})
+        self._bind(first, self._inherited())
         listening = ",".join(listener.text for listener in first.listeners.values())
         self.log.info("Listening at: %s (%s)", listening, self.pid)
         self.log.info("Using worker: %s", settings.worker_class)
@@ -154,6 +166,9 @@ class Server:
     def _preload(self, settings: Any) -> Callable[..., Any] | None:
         if self._app is not None or not settings.preload_app:
             return self._app
+        if settings.reload:
+            self.log.warning("preload_app has no effect: with reload, workers load the code")
+            return None
         try:
             return application.load(settings.wsgi_app)
         except AppImportError as error:
@@ -182,6 +197,14 @@ class Server:
                 owner=owner,
             )
 
+    def _inherited(self) -> dict[str, _oxicorn.Listener]:
+        """The listeners that a predecessor hands over."""
+        found = {}
+        handed = self._start_again.listeners if self._start_again else {}
+        for address, number in handed.items():
+            found[address] = self._or_cannot_start(_adopt, number)
+        return found
+
     def _listen(self, address: str, **options: Any) -> _oxicorn.Listener:
         host, _, port = address.rpartition(":")
         name = f"('{host}', {port})" if host and "unix:" not in address else address
@@ -208,6 +231,10 @@ class Server:
             signal.signal(number, _nothing)
         life, beat = os.pipe2(os.O_CLOEXEC)
         self._master = _oxicorn.Master(*_policy(self.cfg), signals)
+        if self.master_pid:
+            self._master.follow(self.master_pid)
+        if self._notifier.watchdog:
+            self._master.remind(self._notifier.watchdog)
         own = (signals, wakeup, beat)
         while True:
             what, first, second = self._master.next()
@@ -221,12 +248,25 @@ class Server:
                 self.num_workers = second
                 self._try_call("nworkers_changed", self, second, first)
             elif what == "reload":
-                self._reload()
+                self._notifier.reloading()
+                if not self._reload():
+                    self._notifier.ready(self._status())
             elif what in ("settle", "abandon"):
                 self._keep(first)
+                self._notifier.ready(self._status())
             elif what == "reopen":
                 _oxicorn.reopen_logs()
+            elif what == "upgrade":
+                self._upgrade(own)
+            elif what == "promoted":
+                self._promote()
+            elif what == "successor gone":
+                self.reexec_pid = 0
+                self.log.error("The new master (pid:%s) ended; this one serves on", first)
+            elif what == "remind":
+                self._notifier.alive()
             elif what == "close":
+                self._notifier.stopping()
                 self._keep(0)
             elif what == "stop":
                 return first
@@ -287,7 +327,64 @@ class Server:
                     listener.close()
         self.cfg = generation.settings
 
-    def _reload(self) -> None:
+    def _status(self) -> str:
+        listeners = self._generations[self._newest].listeners.values()
+        return "Serving at " + ",".join(listener.text for listener in listeners)
+
+    def _upgrade(self, own: tuple[int, ...]) -> None:
+        """USR2: starts the program anew beside this one, on the same sockets."""
+        start = self._start_again
+        if start is None:
+            self.log.warning("Signal usr2 ignored: the server is part of another program")
+            return
+        if self.reexec_pid or self.master_pid:
+            what = "a child" if self.reexec_pid else "a parent"
+            pid = self.reexec_pid or self.master_pid
+            self.log.warning("Signal usr2 ignored: there is %s master (pid:%s)", what, pid)
+            return
+        generation = self._generations[self._newest]
+        numbers = {name: each.fileno() for name, each in generation.listeners.items()}
+        # No signal may find the child with the master's pipe.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self.log.error("Cannot fork a new master: %s", _reason(error))
+            return
+        if pid == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                for descriptor in own:
+                    os.close(descriptor)
+                self.call("pre_exec", self)
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                start.execute(numbers)
+            except BaseException:
+                self.log.exception("Cannot start a new master")
+            finally:
+                os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self.reexec_pid = pid
+        self._master.await_successor(pid)
+        self.log.info("Started a new master with pid: %s", pid)
+
+    def _promote(self) -> None:
+        """The predecessor is gone: everything is ours now."""
+        self.log.info("Master has been promoted.")
+        self.master_pid = 0
+        for listener in self.LISTENERS:
+            listener.own_path()
+        if self._pidfile is not None:
+            self._pidfile.remove()
+            self._pidfile = None
+            try:
+                self._pidfile = _oxicorn.Pidfile(self.cfg.pidfile)
+            except OSError as error:
+                self.log.error("%s", _reason(error))
+        self._notifier.ready(self._status())
+
+    def _reload(self) -> bool:
         """HUP: new settings, and with them a new set of workers. What is wrong changes nothing."""
         before = self._generations[self._newest]
         generation: Generation | None = None
@@ -306,7 +403,7 @@ class Server:
             if generation is not None:
                 for address in generation.listeners.keys() - before.listeners.keys():
                     generation.listeners[address].unlink()
-            return
+            return False
         added = generation.listeners.keys() - before.listeners.keys()
         if added:
             texts = (generation.listeners[address].text for address in sorted(added))
@@ -314,6 +411,7 @@ class Server:
         self._newest += 1
         self._generations[self._newest] = generation
         self._master.reloaded(*_policy(generation.settings))
+        return True
 
     def _report_reload(self, error: Exception) -> None:
         if isinstance(error, Error):
@@ -329,7 +427,10 @@ class Server:
         stays = set(kept.listeners.values()) if kept else set()
         for generation in self._generations.values():
             for listener in set(generation.listeners.values()) - stays:
-                listener.unlink()
+                if self.reexec_pid:
+                    listener.close()  # the new master goes on there
+                else:
+                    listener.unlink()
         if kept:
             self._generations = {number: kept, self._newest: kept}
             self.cfg = kept.settings
@@ -351,13 +452,19 @@ class Server:
                 stream.flush()
 
 
-def run(settings: Any, reload: Callable[[], Any], app: Callable[..., Any] | None = None) -> int:
+def run(
+    settings: Any,
+    reload: Callable[[], Any],
+    *,
+    start: Start | None = None,
+    app: Callable[..., Any] | None = None,
+) -> int:
     """Serves with these settings until told to stop; gives the exit code.
 
-    `reload` reads the settings again, for HUP. `app` is the application, if it need not be
-    loaded.
+    `reload` reads the settings again, for HUP; `start` is how the program can be started again, if
+    it can. `app` is the application, if it need not be loaded.
     """
-    return Server(settings, reload, app).run()
+    return Server(settings, reload, start=start, app=app).run()
 
 
 def _handed_over() -> list[str]:
@@ -371,6 +478,12 @@ def _handed_over() -> list[str]:
     return [f"fd://{number}" for number in range(3, 3 + count)]
 
 
+def _adopt(number: int) -> _oxicorn.Listener:
+    listener = _oxicorn.Listener(f"fd://{number}", backlog=0)
+    os.close(number)  # it has its own
+    return listener
+
+
 def _identity(settings: Any) -> tuple[int, int]:
     return _oxicorn.find_identity(settings.user, settings.group)
 
@@ -381,7 +494,7 @@ def _policy(settings: Any) -> tuple[int, float, float, float, bool]:
         float(settings.timeout),
         float(settings.boot_timeout),
         float(settings.graceful_timeout),
-        False,
+        settings.daemon,
     )
 
 

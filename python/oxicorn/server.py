@@ -34,9 +34,15 @@ _COMMAND_ONLY = {
     "chdir",
     "check_config",
     "config",
+    "daemon",
+    "enable_stdio_inheritance",
+    "pre_exec",
     "print_config",
     "pythonpath",
     "raw_env",
+    "reload",
+    "reload_engine",
+    "reload_extra_files",
     "wsgi_app",
 }
 # What a master does.
@@ -318,7 +324,7 @@ def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **setti
     handlers = {number: signal.getsignal(number) for number in master.SIGNALS}
     wakeup = signal.set_wakeup_fd(-1)
     try:
-        status = master.run(values, lambda: values, _checked(app))
+        status = master.run(values, lambda: values, app=_checked(app))
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():

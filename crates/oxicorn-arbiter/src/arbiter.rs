@@ -145,10 +145,12 @@ impl Arbiter {
                 effects.push(Effect::ReopenLogs);
                 effects.extend(self.roster.everybody(Order::ReopenLogs));
             }
-            Signal::Usr2 => effects.push(log(
-                Level::Warning,
-                "Signal usr2 ignored: a running program cannot be replaced; use hup, or restart",
-            )),
+            Signal::Usr2 => match self.phase {
+                Phase::Booting | Phase::Serving | Phase::Reloading { .. } => {
+                    effects.push(Effect::Upgrade);
+                }
+                Phase::Draining { .. } | Phase::Stopped => {}
+            },
             Signal::Hup => match self.phase {
                 Phase::Booting => self.reload_waits = true,
                 Phase::Serving | Phase::Reloading { .. } => effects.push(Effect::Reload),
@@ -295,7 +297,7 @@ impl Arbiter {
         let is_new = matches!(self.phase, Phase::Reloading { to, .. } if to == worker.generation);
         if worker.stage == Stage::Booting && (is_first || is_new) {
             self.could_not_boot(worker.generation, BootFailure::Worker, now, effects);
-        } else if now.saturating_duration_since(worker.born) < YOUNG {
+        } else if !worker.recycle && now.saturating_duration_since(worker.born) < YOUNG {
             self.backoff.fail(now);
         }
     }
@@ -400,6 +402,7 @@ impl Arbiter {
         match self.phase {
             Phase::Booting => {
                 self.phase = Phase::Serving;
+                effects.push(Effect::Settle { generation: newest });
                 if std::mem::take(&mut self.reload_waits) {
                     effects.push(Effect::Reload);
                 }

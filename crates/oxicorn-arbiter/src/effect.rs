@@ -21,7 +21,7 @@ pub enum Effect {
     },
     /// Read the settings again; answer with [`Reloaded`](crate::Event::Reloaded) if they are good.
     Reload,
-    /// The newest generation serves: what the others needed can be forgotten.
+    /// The newest generation serves, also the first: what the others needed can be forgotten.
     Settle {
         /// The newest generation.
         generation: u64,
@@ -33,6 +33,8 @@ pub enum Effect {
     },
     /// Open the log files again.
     ReopenLogs,
+    /// Start the program anew beside this one, on the same sockets.
+    Upgrade,
     /// Accept no more connections.
     CloseListeners,
     /// The number of workers that are to be there changed.

@@ -25,7 +25,10 @@ impl Story {
     fn serving(policy: Policy) -> Self {
         let mut story = Self::begin(policy);
         for worker in 1..=policy.workers {
-            assert!(story.ready(100 + worker as u32).is_empty());
+            let done = story.ready(100 + worker as u32);
+            let settles =
+                if worker == policy.workers { vec!["settle 1".to_owned()] } else { vec![] };
+            assert_eq!(done, settles);
         }
         story
     }
@@ -108,6 +111,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Settle { generation } => format!("settle {generation}"),
         Effect::Abandon { generation } => format!("abandon for {generation}"),
         Effect::ReopenLogs => "reopen logs".into(),
+        Effect::Upgrade => "upgrade".into(),
         Effect::CloseListeners => "close listeners".into(),
         Effect::WorkersChanged { old, new } => format!("workers {old} to {new}"),
         Effect::ReportRequests { pid } => format!("report {pid}"),
@@ -341,7 +345,7 @@ fn a_reload_before_the_first_set_is_ready_waits() {
     let mut story = Story::begin(policy(1));
     assert!(story.signal(Signal::Hup).is_empty());
     assert!(story.signal(Signal::Hup).is_empty());
-    assert_eq!(story.ready(101), ["reload"]);
+    assert_eq!(story.ready(101), ["settle 1", "reload"]);
 }
 
 #[test]
@@ -406,7 +410,7 @@ fn a_silent_worker_shows_its_stack_and_is_killed() {
 fn a_worker_that_boots_for_long_is_not_silent() {
     let mut story = Story::begin(policy(1));
     assert!(story.passes(seconds(600), &[]).is_empty());
-    assert!(story.ready(101).is_empty());
+    assert_eq!(story.ready(101), ["settle 1"]);
     assert!(story.passes(seconds(29), &[]).is_empty());
 }
 
@@ -469,4 +473,23 @@ fn a_first_worker_that_does_not_become_ready_ends_the_start() {
             "stop 3",
         ]
     );
+}
+
+#[test]
+fn usr2_asks_for_an_upgrade_unless_the_end_has_begun() {
+    let mut story = Story::serving(policy(1));
+    assert_eq!(story.signal(Signal::Usr2), ["upgrade"]);
+    story.signal(Signal::Term);
+    assert!(story.signal(Signal::Usr2).is_empty());
+}
+
+#[test]
+fn a_young_worker_that_asked_to_be_replaced_is_no_reason_to_wait() {
+    let mut story = Story::serving(policy(1));
+    for pid in 101..105 {
+        let spawned = format!("spawn {} on 1", pid - 99);
+        assert_eq!(story.happens(Event::Recycle { pid })[1..], [spawned]);
+        story.leaves(pid);
+        story.ready(pid + 1);
+    }
 }

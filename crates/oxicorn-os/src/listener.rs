@@ -151,6 +151,21 @@ impl Listener {
         &self.info
     }
 
+    /// Makes the path of a socket that another process bound ours to remove.
+    ///
+    /// Only when that process is gone, and with it everybody else who may serve there.
+    pub fn own_path(&mut self) {
+        if self.file.is_some() || !self.info.is_unix() || self.info.name.starts_with('@') {
+            return;
+        }
+        let path = PathBuf::from(&self.info.name);
+        if let Ok(found) = std::fs::symlink_metadata(&path)
+            && found.file_type().is_socket()
+        {
+            self.file = Some(SocketFile { path, device: found.dev(), inode: found.ino() });
+        }
+    }
+
     /// Removes the path of a unix socket if it is still the file that we made.
     ///
     /// For the last owner only: others may still be reached through the path.

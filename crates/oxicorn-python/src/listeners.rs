@@ -56,6 +56,13 @@ impl Listener {
         *self.lock() = None;
     }
 
+    /// Takes over the path of a unix socket from a process that handed the socket on and is gone.
+    fn own_path(&self) {
+        if let Some(socket) = self.lock().as_mut() {
+            socket.own_path();
+        }
+    }
+
     /// Removes the path of a unix socket if it is still ours, then closes.
     fn unlink(&self) {
         if let Some(mut socket) = self.lock().take() {

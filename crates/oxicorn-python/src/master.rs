@@ -68,6 +68,14 @@ struct Inner {
     signals: OwnedFd,
     board: Scoreboard,
     children: Vec<Child>,
+    /// The master that this one is to replace, until it is gone.
+    predecessor: Option<u32>,
+    /// The master that is to replace this one, until it is gone.
+    successor: Option<u32>,
+    /// How often Python wants to hear that the master is alive, and when next.
+    reminder: Option<(Duration, Instant)>,
+    /// What Python is told beside the arbiter's effects.
+    news: VecDeque<(&'static str, u64, u64)>,
 }
 
 /// A worker's process and what ties it to us.
@@ -99,6 +107,10 @@ impl Master {
             signals: inherit::adopt(signals)?,
             board: Scoreboard::create(SLOTS)?,
             children: Vec::new(),
+            predecessor: None,
+            successor: None,
+            reminder: None,
+            news: VecDeque::new(),
         };
         let master = Self { inner: Mutex::new(inner) };
         master.lock().feed(Event::Start);
@@ -109,7 +121,8 @@ impl Master {
     ///
     /// `spawn` (age, generation), `reload`, `settle` (generation), `abandon` (generation that
     /// stays), `reopen`, `close`, `workers` (old, new), `reaped` (age, pid), `unbooted` (the same
-    /// for a worker that could not start), `stop` (exit code).
+    /// for a worker that could not start), `upgrade`, `promoted`, `successor gone` (pid), `remind`,
+    /// `stop` (exit code).
     fn next(&self, py: Python<'_>) -> PyResult<(&'static str, u64, u64)> {
         loop {
             let todo = py.detach(|| {
@@ -170,6 +183,22 @@ impl Master {
         self.lock().feed(Event::Reloaded(policy));
     }
 
+    /// Tells by `promoted` when this process, its parent, is gone.
+    fn follow(&self, pid: u32) {
+        self.lock().predecessor = Some(pid);
+    }
+
+    /// Tells by `successor gone` when this child ended.
+    fn await_successor(&self, pid: u32) {
+        self.lock().successor = Some(pid);
+    }
+
+    /// Tells by `remind`, every so many seconds, that the master is alive.
+    fn remind(&self, every: f64) {
+        let every = Duration::try_from_secs_f64(every).unwrap_or(TICK);
+        self.lock().reminder = Some((every, Instant::now()));
+    }
+
     /// How many workers there are to be.
     #[getter]
     fn target(&self) -> usize {
@@ -198,6 +227,9 @@ impl Inner {
 
     /// Performs effects up to the first one that needs Python.
     fn perform(&mut self) -> Option<(&'static str, u64, u64)> {
+        if let Some(news) = self.news.pop_front() {
+            return Some(news);
+        }
         while let Some(effect) = self.queue.pop_front() {
             match effect {
                 Effect::Log(level, text) => {
@@ -210,6 +242,7 @@ impl Inner {
                 Effect::Settle { generation } => return Some(("settle", generation, 0)),
                 Effect::Abandon { generation } => return Some(("abandon", generation, 0)),
                 Effect::ReopenLogs => return Some(("reopen", 0, 0)),
+                Effect::Upgrade => return Some(("upgrade", 0, 0)),
                 Effect::CloseListeners => return Some(("close", 0, 0)),
                 Effect::WorkersChanged { old, new } => {
                     return Some(("workers", old as u64, new as u64));
@@ -264,6 +297,10 @@ impl Inner {
             Some(due) => due.saturating_duration_since(now).min(TICK),
             None => TICK,
         };
+        let wait = match self.reminder {
+            Some((_, due)) => due.saturating_duration_since(now).min(wait),
+            None => wait,
+        };
         let pipes = self.children.iter().filter_map(|child| child.notes.as_ref());
         let fds: Vec<_> = std::iter::once(&self.signals).chain(pipes).map(AsFd::as_fd).collect();
         let readable = wait_readable(&fds, wait)?;
@@ -274,6 +311,11 @@ impl Inner {
             self.take_notes(at);
         }
         while let Some((pid, ending)) = process::reap() {
+            if self.successor == Some(pid) {
+                self.successor = None;
+                self.news.push_back(("successor gone", u64::from(pid), 0));
+                continue;
+            }
             // What it said comes before what became of it.
             if let Some(at) = self.children.iter().position(|child| child.pid == Some(pid)) {
                 self.take_notes(at);
@@ -285,8 +327,23 @@ impl Inner {
             self.feed(Event::Exited { pid, ending });
         }
         self.take_heartbeats();
+        self.take_news();
         self.feed(Event::Tick);
         Ok(())
+    }
+
+    fn take_news(&mut self) {
+        if self.predecessor.is_some_and(|pid| std::os::unix::process::parent_id() != pid) {
+            self.predecessor = None;
+            self.news.push_back(("promoted", 0, 0));
+        }
+        let now = Instant::now();
+        if let Some((every, due)) = &mut self.reminder
+            && *due <= now
+        {
+            *due = now + *every;
+            self.news.push_back(("remind", 0, 0));
+        }
     }
 
     /// Signals that came together count once each.

@@ -89,6 +89,7 @@ pub struct Settings {
     pub errorlog: String,
     pub loglevel: String,
     pub capture_output: bool,
+    pub enable_stdio_inheritance: bool,
 
     pub preload_app: bool,
     pub sendfile: bool,
@@ -101,6 +102,11 @@ pub struct Settings {
     pub initgroups: bool,
     pub umask: u32,
     pub proc_name: Option<String>,
+    pub daemon: bool,
+
+    pub reload: bool,
+    pub reload_engine: String,
+    pub reload_extra_files: Vec<String>,
 
     pub server_header: Option<String>,
     pub permit_missing_host: bool,

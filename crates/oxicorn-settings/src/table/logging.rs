@@ -206,11 +206,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Keep stdout and stderr as a daemon",
-        long: "Belongs to daemon.",
-        support: Support::WarnIgnored(
-            "it belongs to daemon, which this version does not have; stdout and stderr are always kept",
-        ),
-        apply: nothing,
+        long: "Belongs to daemon. A terminal is left all the same.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.enable_stdio_inheritance = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "statsd_host",

@@ -5,8 +5,6 @@
 use super::nothing;
 use crate::setting::{Kind, Section, Setting, Support};
 
-const NOT_CALLED: Support = Support::WarnIgnored("this version of oxicorn does not call this hook");
-
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "on_starting",
@@ -113,7 +111,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Called in the new process of an upgrade before it executes",
         long: "A function of (server).",
-        support: NOT_CALLED,
+        support: Support::Works,
         apply: nothing,
     },
     Setting {

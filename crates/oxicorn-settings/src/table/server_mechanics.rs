@@ -182,11 +182,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Run in the background",
-        long: "A service manager does it better.",
-        support: Support::Rejected(
-            "run it under systemd, supervisor or a container, or append `&`",
-        ),
-        apply: nothing,
+        long: "A service manager does it better. Name files for the logs: standard output and \
+           error go nowhere.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.daemon = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "worker_tmp_dir",
