@@ -13,10 +13,11 @@ use oxicorn_http::proxy::Peer;
 use oxicorn_http::{Head, Reject};
 use oxicorn_os::epoll::{Events, Ready};
 use oxicorn_os::stream::{NoConnection, Stream, accept, read_pipe};
-use slotmap::{Key as _, KeyData};
+use slotmap::{DefaultKey as Key, Key as _, KeyData};
 
 use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::DateCache;
+use crate::error_log::CRITICAL;
 use crate::reactor::{FIRST_LISTENER, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
 use crate::token::Holder;
 use crate::{Link, Signal};
@@ -117,22 +118,31 @@ impl Shared {
         self.put_back_held(held);
     }
 
-    /// Handles one connection's event; a panic of ours ends that connection only.
+    /// Handles one connection's event.
     fn guarded(
         self: &Arc<Self>,
         poller: &mut Poller,
         ready: Ready,
         held: Option<Box<Channel>>,
     ) -> Option<Box<Channel>> {
-        let work = AssertUnwindSafe(|| self.connection(poller, ready, held));
-        if let Ok(held) = catch_unwind(work) {
+        let key = KeyData::from_ffi(ready.token).into();
+        self.contained(key, || self.connection(poller, ready, held))
+    }
+
+    /// Works on one connection; a panic of ours ends that connection only.
+    pub(crate) fn contained(
+        &self,
+        key: Key,
+        work: impl FnOnce() -> Option<Box<Channel>>,
+    ) -> Option<Box<Channel>> {
+        if let Ok(held) = catch_unwind(AssertUnwindSafe(work)) {
             return held;
         }
         log::error!(
-            target: "oxicorn.critical",
+            target: CRITICAL,
             "a connection was dropped because of a bug in the server; please report it"
         );
-        self.lock().slots.remove(KeyData::from_ffi(ready.token).into());
+        self.forget(key);
         None
     }
 
@@ -304,11 +314,7 @@ impl Shared {
         }
         let mut channel = Box::new(Channel::new(key, stream, link, poller.now, poller.now + limit));
         channel.expects_line = self.config.gate.is_some();
-        let work = AssertUnwindSafe(|| self.work(poller, channel));
-        let held = catch_unwind(work).unwrap_or_else(|_| {
-            self.lock().slots.remove(key);
-            None
-        });
+        let held = self.contained(key, || self.work(poller, channel));
         self.put_back_held(held);
     }
 

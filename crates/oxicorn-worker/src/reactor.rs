@@ -373,13 +373,19 @@ impl Shared {
 
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
+        self.forget(channel.key);
+        // The descriptor is closed here, when both references are gone, outside the mutex.
+        drop(channel);
+    }
+
+    /// Takes a slot away; its connection is closed as soon as nobody holds its channel.
+    pub(crate) fn forget(&self, key: Key) {
         let mut core = self.lock();
-        let slot = core.slots.remove(channel.key);
+        let slot = core.slots.remove(key);
         self.room_for_another(&mut core);
         self.stop_when_empty(&mut core);
         drop(core);
-        // The descriptor is closed here, when both references are gone, outside the mutex.
-        drop((slot, channel));
+        drop(slot);
     }
 
     /// Ends a drain when there is nothing left.

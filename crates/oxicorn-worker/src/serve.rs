@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use oxicorn_http::h1::encode::{RequestFacts, error_page};
 use oxicorn_http::proxy::line::{Line, LineFault};
 use oxicorn_http::{Framing, Head, Reject};
+use oxicorn_os::scoreboard::Ticket;
 use oxicorn_os::stream::Moved;
 
 use crate::access_log::{AccessLog, AccessRecord};
@@ -322,10 +323,6 @@ impl Shared {
         let effective = effective.as_ref();
         let request = Request { head, bytes, link: &link, effective, body, body_length };
         let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
-        let sequence = self.sequences.get(turn.thread);
-        if let Some(sequence) = sequence {
-            sequence.fetch_add(1, Ordering::Release);
-        }
         let log = self.control.access_log.as_deref();
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
@@ -333,14 +330,10 @@ impl Shared {
             let start = self.clock.absolute(before.max(turn.now));
             slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
         });
+        let inside = Inside::enter(self, turn.thread, ticket);
         let exchange = self.app.call(request, exchange);
-        if let (Some(slot), Some(ticket)) = (&self.control.slot, ticket) {
-            slot.end(ticket);
-        }
+        drop(inside);
         let slow = self.clock.coarse() > before + 1;
-        if let Some(sequence) = sequence {
-            sequence.fetch_add(1, Ordering::Release);
-        }
         if self.config.threads > 1 {
             self.lock().token.call_done(slow);
         }
@@ -493,6 +486,37 @@ impl Shared {
         let until = now + millis(self.config.send_timeout);
         channel.enter(Stage::Flushing(Then::Linger), now, until);
         self.flush(now, channel, Then::Linger)
+    }
+}
+
+/// Shows the monitor and the master that a thread is inside the application, until it is dropped:
+/// also when a panic of ours takes the short way out.
+struct Inside<'a> {
+    shared: &'a Shared,
+    thread: usize,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(shared: &'a Shared, thread: usize, ticket: Option<Ticket>) -> Self {
+        let inside = Self { shared, thread, ticket };
+        inside.step();
+        inside
+    }
+
+    fn step(&self) {
+        if let Some(sequence) = self.shared.sequences.get(self.thread) {
+            sequence.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.step();
+        if let (Some(slot), Some(ticket)) = (&self.shared.control.slot, self.ticket.take()) {
+            slot.end(ticket);
+        }
     }
 }
 

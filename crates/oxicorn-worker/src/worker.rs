@@ -189,8 +189,11 @@ impl Shared {
                         self.followers.notify_one();
                     }
                     poller.now = self.clock.now();
-                    let held = channel.and_then(|channel| self.run_queued(&mut poller, channel));
-                    self.put_back_held(held);
+                    if let Some(channel) = channel {
+                        let key = channel.key;
+                        let held = self.contained(key, || self.run_queued(&mut poller, channel));
+                        self.put_back_held(held);
+                    }
                 }
                 Next::Poll { kick } => {
                     poller.queueing = core.token.is_eager();

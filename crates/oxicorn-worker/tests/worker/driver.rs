@@ -198,3 +198,29 @@ fn a_drain_serves_what_is_queued_at_the_listener_and_then_closes_it() {
     running.join();
     assert!(std::net::TcpStream::connect(running.address).is_err(), "still listening");
 }
+
+#[test]
+fn a_panic_ends_one_connection_and_nothing_else() {
+    for threads in [1, 3] {
+        let running = Running::start(Config { threads, connections: 4, ..Config::default() });
+        let mut other = running.dial();
+        assert_eq!(other.get("/before").status, 200);
+        // More than there are places: each must be given back.
+        for _ in 0..8 {
+            let mut client = running.dial();
+            client.send("GET /bug HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert!(client.is_closed());
+        }
+        assert_eq!(other.get("/after").body, b"/after");
+        // A thread is busy for long afterwards, so that one is read by the monitor and queued.
+        let mut busy = running.dial();
+        busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("the call runs", || running.app.running.load(Ordering::SeqCst) == 1);
+        let mut queued = running.dial();
+        queued.send("GET /bug HTTP/1.1\r\nHost: a\r\n\r\n");
+        running.app.release();
+        assert!(queued.is_closed());
+        assert_eq!(busy.response().status, 200);
+        assert_eq!(other.get("/again").body, b"/again");
+    }
+}

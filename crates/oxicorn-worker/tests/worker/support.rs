@@ -12,7 +12,7 @@ use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent
 
 /// What the fake application does, by path:
 /// `/echo` answers with the body; `/sleep/MS` waits; `/hold` waits for [`Fake::release`]; `/big/N` answers N bytes in pieces of 64 KiB;
-/// `/panic` panics; anything else is answered with the path itself.
+/// `/bug` panics as no application call may; anything else is answered with the path itself.
 #[derive(Default)]
 pub(crate) struct Fake {
     /// One at a time holds the interpreter.
@@ -59,6 +59,10 @@ impl Application for Fake {
                 }
             }
         };
+        if path == "/bug" {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            panic!("a bug in the server");
+        }
         if path == "/hold" {
             eventually("released", || self.released.load(Ordering::SeqCst));
         }
