@@ -88,7 +88,7 @@ impl Stream {
         let _ = shutdown(&self.0, Shutdown::Write);
     }
 
-    /// Ends the connection both ways, also for a thread that is using it.
+    /// Ends the connection both ways, also for a thread or a process that uses it too.
     pub fn cut(&self) {
         // A peer that is gone already is what is wanted.
         let _ = shutdown(&self.0, Shutdown::Both);

@@ -263,8 +263,16 @@ impl Channel {
     /// When the body must be complete at the least rate, given what came so far.
     pub(crate) fn body_deadline(&self, config: &Config) -> u64 {
         let received = self.pending.as_ref().map_or(0, |pending| pending.body.len());
-        let earned = received.saturating_mul(1000) / config.body_rate.max(1);
-        self.since.saturating_add(millis(config.body_grace)).saturating_add(earned)
+        self.since.saturating_add(body_patience(received, config))
+    }
+
+    /// Whether the request on its way is known to be a HEAD request; `input` is what there is of
+    /// it while its head is not complete.
+    pub(crate) fn is_head(&self, input: &[u8]) -> bool {
+        match &self.pending {
+            Some(pending) => pending.head.is_head(&pending.bytes),
+            None => input.starts_with(b"HEAD "),
+        }
     }
 
     /// Whether it may be closed to make room: answered before, and nothing of a request is there.
@@ -283,6 +291,12 @@ impl Channel {
         }
         true
     }
+}
+
+/// How many milliseconds a body may take of which this much has come.
+pub(crate) fn body_patience(received: u64, config: &Config) -> u64 {
+    let earned = received.saturating_mul(1000) / config.body_rate.max(1);
+    millis(config.body_grace).saturating_add(earned)
 }
 
 /// A duration in the unit of the worker's clock.

@@ -16,7 +16,7 @@ use oxicorn_os::epoll::{Interest, wait_one};
 use oxicorn_os::stream::Moved;
 
 use crate::access_log::AccessNeeds;
-use crate::channel::{Channel, millis};
+use crate::channel::{Channel, body_patience, millis};
 use crate::flusher::Flusher;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
@@ -59,6 +59,7 @@ pub struct Exchange {
     shared: Arc<Shared>,
     facts: RequestFacts,
     date: [u8; 29],
+    /// Whether the client waits to be asked for its body.
     expect_continue: bool,
     began: bool,
     broken: bool,
@@ -67,6 +68,9 @@ pub struct Exchange {
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
     decoded: Vec<u8>,
+    /// Bytes of the body that came, and the milliseconds they were waited for.
+    received: u64,
+    waited: u64,
     response_fields: Vec<u8>,
     environ: Vec<Option<Vec<u8>>>,
 }
@@ -104,6 +108,8 @@ impl Exchange {
             body_bytes: 0,
             flusher: None,
             decoded: Vec::new(),
+            received: 0,
+            waited: 0,
             response_fields: Vec::new(),
             environ: Vec::new(),
         }
@@ -149,6 +155,26 @@ impl Exchange {
             }
         }
         self.keep(&[bytes])
+    }
+
+    /// Sends an interim response.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is.
+    pub fn send_interim(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        let began = self.began;
+        let sent = self.send(bytes);
+        self.began = began;
+        sent
+    }
+
+    /// Whether the client holds its body back until it is asked for it, which it was not yet.
+    ///
+    /// After a final response it may send the body or not, so the connection has to close.
+    #[must_use]
+    pub fn holds_body_back(&self) -> bool {
+        self.expect_continue
     }
 
     /// Sends several pieces in order with one call, without joining them first.
@@ -338,7 +364,9 @@ impl Exchange {
         }
         let channel = &mut *self.channel;
         let start = channel.carry.len();
-        let patience = self.shared.config.send_timeout;
+        let config = &self.shared.config;
+        let left = body_patience(self.received, config).saturating_sub(self.waited);
+        let patience = left.min(millis(config.send_timeout));
         let began = self.shared.clock.now();
         loop {
             channel.carry.resize(start + STREAM_READ, 0);
@@ -350,10 +378,14 @@ impl Exchange {
                     self.broken = true;
                     return Err(BodyError::Disconnected);
                 }
-                Moved::Bytes(_) => return Ok(()),
+                Moved::Bytes(_) => {
+                    self.received += count as u64;
+                    self.waited += self.shared.clock.now().saturating_sub(began);
+                    return Ok(());
+                }
                 Moved::NotNow => {}
             }
-            if self.shared.clock.now().saturating_sub(began) > millis(patience) {
+            if self.shared.clock.now().saturating_sub(began) > patience {
                 return Err(BodyError::TooSlow);
             }
             let _ = wait_one(channel.stream.as_fd(), Interest::Read, Duration::from_millis(500));

@@ -23,6 +23,8 @@ pub(crate) struct FlushState {
     pub(crate) outbox: Outbox,
     /// Whether the reactor watches the socket for room.
     pub(crate) watching: bool,
+    /// Whether a timer entry will look at the progress.
+    pub(crate) timed: bool,
     pub(crate) broken: bool,
     /// When the client last took a byte.
     pub(crate) progress: u64,

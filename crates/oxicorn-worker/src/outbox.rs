@@ -14,6 +14,13 @@ use oxicorn_os::stream::{Moved, Stream};
 /// Bytes that one flush moves at most, so that one fast client does not keep the others waiting.
 const FLUSH_BUDGET: u64 = 1 << 20;
 
+/// Bytes after which the spool goes on in a new file, so that what was sent gives its room back
+/// even if the client never catches up.
+#[cfg(not(test))]
+const SPOOL_FILE: u64 = 64 << 20;
+#[cfg(test)]
+const SPOOL_FILE: u64 = 1 << 20;
+
 /// One run of queued bytes.
 #[derive(Debug)]
 enum Segment {
@@ -84,7 +91,7 @@ impl Outbox {
 
     /// Appends to the spool file.
     fn spool(&mut self, bytes: &[u8], directory: &Path) -> io::Result<()> {
-        if self.spool.is_none() {
+        if self.spool.as_ref().is_none_or(|(_, end)| *end >= SPOOL_FILE) {
             self.spool = Some((Arc::new(spool::unlinked(directory)?), 0));
         }
         let Some((file, end)) = &mut self.spool else { return Ok(()) };
@@ -136,10 +143,8 @@ impl Outbox {
             self.queued -= count;
             self.advance(count);
         }
-        if let Some((_, end)) = &mut self.spool {
-            // Nothing refers to the file's contents any more: write over them.
-            *end = 0;
-        }
+        // Never written over: the socket may still send from the file's pages.
+        self.spool = None;
         Flushed::All
     }
 
@@ -161,6 +166,69 @@ impl Outbox {
         };
         if done {
             self.segments.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Both ends of a connection; the first never blocks.
+    fn connection() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (stream, _) = listener.accept().expect("accept");
+        stream.set_nonblocking(true).expect("non-blocking");
+        (Stream::new(stream.into()), peer)
+    }
+
+    #[test]
+    fn what_the_socket_took_from_a_file_does_not_change_when_more_is_kept() {
+        let directory = std::env::temp_dir();
+        let (stream, mut peer) = connection();
+        let mut outbox = Outbox::default();
+        for letter in *b"abc" {
+            outbox.push(&[letter; 30_000], 0, &directory).expect("temporary file");
+            assert_eq!(outbox.flush(&stream), Flushed::All, "more than the socket takes");
+        }
+        drop((outbox, stream));
+        let mut got = Vec::new();
+        peer.read_to_end(&mut got).expect("read");
+        let expected: Vec<u8> = b"abc".iter().flat_map(|letter| [*letter; 30_000]).collect();
+        assert!(got == expected, "the client got something else");
+    }
+
+    #[test]
+    fn a_file_that_is_sent_gives_its_room_back_although_the_client_never_catches_up() {
+        let directory = std::env::temp_dir();
+        let (stream, mut peer) = connection();
+        let mut outbox = Outbox::default();
+        let piece = vec![b'x'; 256 * 1024];
+        let mut received = vec![0; piece.len()];
+        // A lead that is never made up for.
+        for _ in 0..40 {
+            outbox.push(&piece, 0, &directory).expect("temporary file");
+        }
+        for _ in 0..100 {
+            outbox.push(&piece, 0, &directory).expect("temporary file");
+            assert_ne!(outbox.flush(&stream), Flushed::Broken);
+            peer.read_exact(&mut received).expect("read");
+            assert!(!outbox.is_empty());
+            let mut on_disk = 0;
+            let mut files: Vec<*const File> = Vec::new();
+            for segment in &outbox.segments {
+                if let Segment::File { file, .. } = segment
+                    && !files.contains(&Arc::as_ptr(file))
+                {
+                    files.push(Arc::as_ptr(file));
+                    on_disk += file.metadata().expect("metadata").len();
+                }
+            }
+            assert!(on_disk <= outbox.queued() + 2 * SPOOL_FILE, "{on_disk} for {}", outbox.queued());
         }
     }
 }

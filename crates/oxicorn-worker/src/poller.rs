@@ -85,7 +85,7 @@ impl Shared {
             self.close_listeners(poller);
         }
         for channel in expired {
-            let held = self.time_is_over(poller, channel);
+            let held = self.contained(channel.key, || self.time_is_over(poller, channel));
             self.put_back_held(held);
         }
         for key in again {
@@ -193,7 +193,10 @@ impl Shared {
                 self.close(channel);
                 None
             }
-            Stage::Head | Stage::Body => self.refuse(poller, channel, Reject::Timeout, false),
+            Stage::Head | Stage::Body => {
+                let is_head = channel.is_head(&channel.carry);
+                self.refuse(poller, channel, Reject::Timeout, is_head)
+            }
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
                 None

@@ -294,9 +294,11 @@ impl Shared {
             channel.watched = None;
         }
         self.watch(channel, Interest::Write);
-        let at = self.clock.coarse() + millis(self.config.send_timeout);
-        let key = channel.key;
-        core.timers.push(at, key);
+        let mut state = flusher.lock();
+        if !std::mem::replace(&mut state.timed, true) {
+            let at = self.clock.coarse() + millis(self.config.send_timeout);
+            core.timers.push(at, channel.key);
+        }
     }
 
     /// Has a channel's socket watched for this and nothing else.
@@ -347,6 +349,8 @@ impl Shared {
         }
         if again {
             core.again.push_back(channel.key);
+            // Another thread may be in a poll that waits, and no event will end it.
+            self.wake.wake();
         } else {
             let interest = if matches!(channel.stage, Stage::Flushing(_)) {
                 Interest::Write
@@ -374,18 +378,23 @@ impl Shared {
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
         self.forget(channel.key);
-        // The descriptor is closed here, when both references are gone, outside the mutex.
+        // The descriptor is closed here, with the last reference, outside the mutex.
         drop(channel);
     }
 
-    /// Takes a slot away; its connection is closed as soon as nobody holds its channel.
+    /// Takes a slot away and ends its connection.
     pub(crate) fn forget(&self, key: Key) {
         let mut core = self.lock();
         let slot = core.slots.remove(key);
         self.room_for_another(&mut core);
         self.stop_when_empty(&mut core);
         drop(core);
-        drop(slot);
+        if let Some(slot) = slot {
+            // Closing does neither of these if the application forked and the child, which has the
+            // socket too, lives on. An error means that it is not watched, or broken already.
+            let _ = self.epoll.delete(slot.stream.as_fd());
+            slot.stream.cut();
+        }
     }
 
     /// Ends a drain when there is nothing left.
@@ -525,6 +534,7 @@ impl Shared {
 fn give_up_or_wait(flusher: &Flusher, config: &Config, now: u64) -> Option<u64> {
     let mut state = flusher.lock();
     if state.outbox.is_empty() || state.broken {
+        state.timed = false;
         return None;
     }
     let until = state.progress + millis(config.send_timeout);

@@ -1,7 +1,7 @@
 //! From received bytes to a finished response: intake, the application's turn, what comes after.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oxicorn_http::h1::encode::{RequestFacts, error_page};
@@ -44,14 +44,12 @@ impl Shared {
             Stage::Flushing(then) => self.flush(poller.now, channel, then),
             Stage::Lingering if channel.discard(&mut poller.scratch) => Some(channel),
             Stage::Lingering => self.end(channel),
+            // Pipelined requests come first: no more is read while there are any.
+            Stage::Idle if !channel.carry.is_empty() => self.received(poller, channel, 0),
             Stage::Idle | Stage::Head | Stage::Body => {
                 match channel.stream.read(&mut poller.scratch) {
                     Moved::Bytes(0) | Moved::Broken => self.end(channel),
                     Moved::Bytes(count) => self.received(poller, channel, count),
-                    // Bytes that were read before may hold the next request.
-                    Moved::NotNow if channel.stage == Stage::Idle && !channel.carry.is_empty() => {
-                        self.received(poller, channel, 0)
-                    }
                     Moved::NotNow => Some(channel),
                 }
             }
@@ -116,7 +114,7 @@ impl Shared {
             let intake = match channel.intake(input, head, &self.config, &self.output.directory) {
                 Ok(intake) => intake,
                 Err(IntakeError::Reject(reject)) => {
-                    let is_head = input.starts_with(b"HEAD ");
+                    let is_head = channel.is_head(input);
                     return self.refuse(poller, channel, reject, is_head);
                 }
                 Err(IntakeError::Spool(error)) => {
@@ -125,7 +123,8 @@ impl Shared {
                         target: "oxicorn.error",
                         "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
                     );
-                    return self.answer(poller, channel, 503, false);
+                    let is_head = channel.is_head(input);
+                    return self.answer(poller, channel, 503, is_head);
                 }
             };
             let rest = input.get(intake.used..).unwrap_or(&[]);
@@ -149,7 +148,10 @@ impl Shared {
                 date: poller.date.at(poller.now),
             };
             let input = if own.is_empty() { poller.scratch.as_slice() } else { &own };
-            channel = self.run(channel, turn, input, &poller.head, complete)?;
+            let back = self.run(channel, turn, input, &poller.head, complete);
+            // It may have taken long: the limits of what comes next begin now.
+            poller.now = poller.now.max(self.clock.coarse());
+            channel = back?;
             if channel.stage != Stage::Idle || channel.carry.is_empty() {
                 return Some(channel);
             }
@@ -230,7 +232,8 @@ impl Shared {
                     target: "oxicorn.error",
                     "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
                 );
-                return self.answer(poller, channel, 503, false);
+                let is_head = channel.is_head(input);
+                return self.answer(poller, channel, 503, is_head);
             }
         }
         self.queue(channel);
@@ -315,7 +318,8 @@ impl Shared {
             is_head: head.is_head(bytes),
             persistent: head.persistent && self.keeps(&channel),
         };
-        let expect_continue = head.expect_continue;
+        let expect_continue = head.expect_continue && matches!(body, Body::Streaming);
+        let asked_to_close = !head.persistent;
         let link = Arc::clone(&channel.link);
         let client = effective.as_ref().and_then(|effective| effective.client);
         let client = client.map(|(address, _)| plain(address));
@@ -333,7 +337,10 @@ impl Shared {
         let inside = Inside::enter(self, turn.thread, ticket);
         let exchange = self.app.call(request, exchange);
         drop(inside);
-        let slow = self.clock.coarse() > before + 1;
+        let over = self.clock.coarse();
+        let slow = over > before + 1;
+        // Between two requests nothing is stuck, however long the queue is.
+        self.beat(turn.now.max(over));
         if self.config.threads > 1 {
             self.lock().token.call_done(slow);
         }
@@ -351,7 +358,7 @@ impl Shared {
                 write();
             }
         }
-        self.after(ended, turn.now.max(self.clock.coarse()))
+        self.after(ended, asked_to_close, turn.now.max(over))
     }
 
     /// Whether the server wants to keep a connection after this request.
@@ -371,13 +378,16 @@ impl Shared {
     }
 
     /// What comes after the application's turn: the rest of the response, then the next request.
-    fn after(&self, ended: Ended, now: u64) -> Option<Box<Channel>> {
+    fn after(&self, ended: Ended, asked_to_close: bool, now: u64) -> Option<Box<Channel>> {
         let mut channel = ended.channel;
         if ended.broken {
             return self.end(channel);
         }
         let read_whole = channel.machine.is_complete() || self.skip_body(&mut channel);
-        let then = match (ended.persistent && read_whole, read_whole && channel.carry.is_empty()) {
+        // Who did not ask for the end may have sent more, and bytes that come to a closed socket
+        // would cost the response.
+        let nothing_comes = asked_to_close && read_whole && channel.carry.is_empty();
+        let then = match (ended.persistent && read_whole, nothing_comes) {
             (true, _) => Then::Keep,
             (false, true) => Then::Close,
             (false, false) => Then::Linger,

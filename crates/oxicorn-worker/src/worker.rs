@@ -338,7 +338,7 @@ impl Shared {
     }
 
     /// Shows that the worker is alive, at most every [`BEAT`] milliseconds.
-    fn beat(&self, now: u64) {
+    pub(crate) fn beat(&self, now: u64) {
         if now < self.next_beat.load(Ordering::Relaxed) {
             return;
         }

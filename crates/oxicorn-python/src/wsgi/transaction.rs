@@ -259,7 +259,9 @@ impl Live {
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         let date = exchange.date();
         let server = exchange.server_header();
-        let (framing, persistent) = self.head.finish(self.facts, known_length, date, server);
+        let persistent = self.facts.persistent && !exchange.holds_body_back();
+        let facts = RequestFacts { persistent, ..self.facts };
+        let (framing, persistent) = self.head.finish(facts, known_length, date, server);
         exchange.set_status(self.head.status());
         if exchange.log_needs().is_some_and(|needs| needs.response_fields) {
             let head = self.head.buffer();
@@ -388,7 +390,7 @@ impl Live {
 
     /// Sends an interim response of the application.
     pub(crate) fn send_interim(&mut self, bytes: &[u8]) {
-        let sent = self.exchange().send(bytes);
+        let sent = self.exchange().send_interim(bytes);
         // A client that is gone shows at the response itself.
         let _ = self.note(sent);
     }

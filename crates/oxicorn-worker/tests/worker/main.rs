@@ -1,5 +1,6 @@
 //! A worker over real sockets, with a fake application in Python's place.
 
 mod driver;
+mod hostile;
 mod stress;
 mod support;

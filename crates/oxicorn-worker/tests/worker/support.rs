@@ -212,6 +212,12 @@ impl Client {
         self.buffer.is_empty() && !self.fill()
     }
 
+    /// Everything up to the end of the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.buffer)
+    }
+
     fn fill(&mut self) -> bool {
         let mut piece = [0; 65536];
         match self.stream.read(&mut piece) {
