@@ -228,7 +228,11 @@ mod tests {
                     on_disk += file.metadata().expect("metadata").len();
                 }
             }
-            assert!(on_disk <= outbox.queued() + 2 * SPOOL_FILE, "{on_disk} for {}", outbox.queued());
+            assert!(
+                on_disk <= outbox.queued() + 2 * SPOOL_FILE,
+                "{on_disk} for {}",
+                outbox.queued()
+            );
         }
     }
 }

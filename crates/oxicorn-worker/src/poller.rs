@@ -68,7 +68,7 @@ impl Poller {
     }
 
     /// The value of the token while this thread may poll.
-    fn holder(&self) -> Holder {
+    pub(crate) fn holder(&self) -> Holder {
         self.thread.map_or(Holder::Monitor, Holder::Thread)
     }
 }
@@ -105,7 +105,7 @@ impl Shared {
         for index in 0..poller.events.len() {
             let Some(ready) = poller.events.get(index) else { break };
             match ready.token {
-                WAKE => self.wake.reset(),
+                WAKE => self.woken(poller),
                 SIGNALS => self.read_signals(),
                 MASTER => self.read_master(),
                 token if token < u64::from(u32::MAX) => self.accept_some(poller, token),
@@ -127,6 +127,15 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         let key = KeyData::from_ffi(ready.token).into();
         self.contained(key, || self.connection(poller, ready, held))
+    }
+
+    /// Was woken to look around.
+    fn woken(&self, poller: &Poller) {
+        let core = self.lock();
+        // Another holder of the token may be about to wait: the word is for it.
+        if core.token.holder() == poller.holder() {
+            self.wake.reset();
+        }
     }
 
     /// Works on one connection; a panic of ours ends that connection only.

@@ -19,7 +19,7 @@ use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::Clock;
 use crate::flusher::{Flusher, OutputLimits};
 use crate::timers::Timers;
-use crate::token::Token;
+use crate::token::{Holder, Token};
 use crate::worker::{Control, Crew};
 use crate::{Application, Config};
 
@@ -457,14 +457,18 @@ impl Shared {
         }
     }
 
-    /// Queues a complete request for any application thread.
-    pub(crate) fn queue(&self, channel: Box<Channel>) {
+    /// Queues a complete request for any application thread; `by` is who asks.
+    pub(crate) fn queue(&self, channel: Box<Channel>, by: Holder) {
         let mut core = self.lock();
         core.ready.push_back(channel);
         let wake = core.token.wake_one();
+        let holder = core.token.holder();
         drop(core);
         if wake {
             self.followers.notify_one();
+        } else if holder != by && matches!(holder, Holder::Thread(_)) {
+            // It took the token in the meantime, and may be in a poll that waits.
+            self.wake.wake();
         }
     }
 

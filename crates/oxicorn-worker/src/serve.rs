@@ -236,7 +236,7 @@ impl Shared {
                 return self.answer(poller, channel, 503, is_head);
             }
         }
-        self.queue(channel);
+        self.queue(channel, poller.holder());
         None
     }
 

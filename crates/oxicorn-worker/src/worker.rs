@@ -236,7 +236,11 @@ impl Shared {
         self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
         if poller.events.is_empty() {
             let now = self.clock.now();
-            let patience = self.patience(&self.lock(), now);
+            let core = self.lock();
+            // Who lost the token must not wait: the monitor queues what it reads.
+            let holds = core.token.holder() == poller.holder();
+            let patience = if holds { self.patience(&core, now) } else { Duration::ZERO };
+            drop(core);
             if !patience.is_zero() {
                 let events = &mut poller.events;
                 self.app.released(&mut || {

@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Running, eventually};
 use oxicorn_worker::Config;
@@ -13,9 +13,8 @@ fn pipelined_requests_are_answered_although_their_client_sends_no_more() {
     for threads in [1, 3] {
         let running = Running::start(Config { threads, ..Config::default() });
         let mut client = running.dial();
-        let requests: String = (0..100)
-            .map(|n| format!("GET /sleep/{} HTTP/1.1\r\nHost: a\r\n\r\n", n % 4))
-            .collect();
+        let requests: String =
+            (0..100).map(|n| format!("GET /sleep/{} HTTP/1.1\r\nHost: a\r\n\r\n", n % 4)).collect();
         client.send(requests);
         client.stream.shutdown(Shutdown::Write).expect("half-close");
         for n in 0..100 {
@@ -143,4 +142,24 @@ fn a_refused_head_request_gets_no_body_wherever_it_broke() {
     thread::sleep(Duration::from_millis(20));
     client.send("HEAD ");
     assert_ne!(client.response().body, b"");
+}
+
+#[test]
+fn no_request_waits_for_a_poll_to_time_out_when_the_monitor_took_it_in() {
+    let running = Running::start(Config::default());
+    let mut clients: Vec<_> = (0..2).map(|_| running.dial()).collect();
+    let mut stalls = 0;
+    for round in 0..150_u32 {
+        let start = Instant::now();
+        for client in &mut clients {
+            client.send(format!("GET /sleep/{} HTTP/1.1\r\nHost: a\r\n\r\n", 1 + round % 4));
+            thread::sleep(Duration::from_micros(u64::from(round % 7) * 500));
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().status, 200);
+        }
+        // A poll waits for a second; a call takes milliseconds.
+        stalls += u32::from(start.elapsed() > Duration::from_millis(700));
+    }
+    assert!(stalls < 5, "{stalls} of 150 rounds stalled");
 }
