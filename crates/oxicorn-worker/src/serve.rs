@@ -1,7 +1,7 @@
 //! From received bytes to a finished response: intake, the application's turn, what comes after.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oxicorn_http::h1::encode::{RequestFacts, error_page};
