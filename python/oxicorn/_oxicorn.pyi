@@ -9,11 +9,13 @@ __all__ = [
     "Listener",
     "Master",
     "Pidfile",
+    "ProxyRules",
     "SettingError",
     "Settings",
     "Slot",
     "__version__",
     "assume_identity",
+    "explain_proxy",
     "find_identity",
     "follow_parent",
     "give_logs_to",
@@ -46,6 +48,19 @@ class CommandLine:
         lines: Mapping[str, int] | None = None,
         framework: dict[str, Any] | None = None,
     ) -> Settings: ...
+
+@final
+class ProxyRules:
+    def __new__(
+        cls,
+        trusted: Sequence[str],
+        x_for: int,
+        x_proto: int,
+        x_host: int,
+        x_port: int,
+        x_prefix: int,
+    ) -> ProxyRules: ...
+    def apply(self, environ: dict[str, Any]) -> None: ...
 
 @final
 class Settings:
@@ -141,6 +156,9 @@ class Pidfile:
     def remove(self) -> None: ...
 
 def assume_identity(user: str | None, group: str | None, all_groups: bool) -> None: ...
+def explain_proxy(
+    settings: Settings, peer: str, fields: Sequence[str], header: bytes | None = None
+) -> list[str]: ...
 def find_identity(user: str | None, group: str | None) -> tuple[int, int]: ...
 def follow_parent() -> None: ...
 def give_logs_to(uid: int, gid: int) -> None: ...

@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str]) -> int:
     begin = Start.take()
     environ = dict(os.environ)
+    if argv and argv[0] == "explain-proxy":
+        from oxicorn.explain import explain
+
+        return explain(argv[1:], environ)
     command = CommandLine(argv, environ)
     if command.action == "help":
         print(help_text(), end="")
