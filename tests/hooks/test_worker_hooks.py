@@ -118,3 +118,12 @@ def test_a_failing_child_exit_is_only_logged(serve, dial, tmp_path):
     os.kill(int(first), signal.SIGKILL)
     eventually(lambda: "RuntimeError: no matter" in server.log())
     assert pid_of(server, dial) != first
+
+
+def test_abort_shows_the_stacks(hooked, dial, notes):
+    server = hooked()
+    worker = int(pid_of(server, dial))
+    os.kill(worker, signal.SIGABRT)
+    eventually(lambda: ("worker_abort", str(worker)) in notes())
+    eventually(lambda: f"Worker (pid:{worker}) exited with code 1." in server.log())
+    assert "Fatal Python error: Aborted" in server.log()

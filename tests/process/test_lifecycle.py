@@ -248,3 +248,15 @@ def test_hooks_run_where_they_should(serve, dial, tmp_path):
         ["child_exit", master],
         ["on_exit", master],
     ]
+
+
+def test_worker_shrugs_off_the_masters_signals(serve, dial):
+    server = serve("whoami")
+    first = pid_of(server, dial)
+    for number in ("HUP", "USR2", "TTIN", "TTOU", "WINCH"):
+        os.kill(first, getattr(signal, f"SIG{number}"))
+        assert pid_of(server, dial) == first
+
+
+def test_usage_error_ends_with_2(oxicorn):
+    assert oxicorn("--no-such-option").returncode == 2
