@@ -168,6 +168,7 @@ def init_logs(
     loglevel: str,
     accesslog: str | None,
     access_log_format: str,
+    json: bool,
     capture_output: bool,
 ) -> None: ...
 def log(level: str, message: str) -> None: ...

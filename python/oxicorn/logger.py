@@ -35,14 +35,15 @@ def release_access_log(settings: Any) -> None:
     with _lock:
         if settings.accesslog is not None and _error_log is not None:
             path, level, capture = _error_log
-            _oxicorn.init_logs(path, level, None, settings.access_log_format, capture)
+            shape = settings.access_log_format, settings.log_format == "json"
+            _oxicorn.init_logs(path, level, None, *shape, capture)
 
 
 def _init(settings: Any, error_log: tuple[str, str, bool]) -> None:
     global _error_log
     path, level, capture = error_log
-    access = settings.accesslog, settings.access_log_format
-    _oxicorn.init_logs(path, level, *access, capture)
+    shape = settings.access_log_format, settings.log_format == "json"
+    _oxicorn.init_logs(path, level, settings.accesslog, *shape, capture)
     _error_log = error_log
 
 

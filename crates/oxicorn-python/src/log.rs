@@ -25,10 +25,15 @@ pub(crate) fn init_logs(
     loglevel: &str,
     accesslog: Option<&str>,
     access_log_format: &str,
+    json: bool,
     capture_output: bool,
 ) -> PyResult<()> {
-    let format = AccessFormat::compile(access_log_format)
-        .map_err(|error| PyValueError::new_err(format!("access_log_format: {error}")))?;
+    let format = if json {
+        AccessFormat::json()
+    } else {
+        AccessFormat::compile(access_log_format)
+            .map_err(|error| PyValueError::new_err(format!("access_log_format: {error}")))?
+    };
     let access = accesslog
         .map(|name| {
             AccessLog::open(format, target(name, LogTarget::Stdout))
@@ -37,7 +42,7 @@ pub(crate) fn init_logs(
         })
         .transpose()?;
     let level = loglevel.parse::<Level>().unwrap_or_default();
-    error_log::init(target(errorlog, LogTarget::Stderr), level)
+    error_log::init(target(errorlog, LogTarget::Stderr), level, json)
         .map_err(|error| cannot_open("errorlog", errorlog, &error))?;
     if capture_output {
         error_log::capture_output()?;

@@ -86,6 +86,7 @@ pub struct Settings {
 
     pub accesslog: Option<String>,
     pub access_log_format: String,
+    pub log_format: String,
     pub errorlog: String,
     pub loglevel: String,
     pub capture_output: bool,

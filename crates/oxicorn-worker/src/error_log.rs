@@ -12,13 +12,14 @@ use std::io;
 use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use oxicorn_os::{LogFile, LogTarget};
 
 use crate::escape::write_message;
+use crate::json::Object;
 use crate::local_time;
 
 /// Target of the server's messages.
@@ -92,15 +93,17 @@ impl FromStr for Level {
     }
 }
 
-/// Sets up the error log, or moves it when the settings were read again.
+/// Sets up the error log, or moves it when the settings were read again. With `json` each message
+/// is one JSON object.
 ///
 /// # Errors
 ///
 /// The place cannot be opened: the operator's fault. The log stays where it was.
-pub fn init(target: LogTarget, level: Level) -> io::Result<()> {
+pub fn init(target: LogTarget, level: Level, json: bool) -> io::Result<()> {
     local_time::load_zone();
     LOG.file.redirect(target)?;
     LOG.level.store(level as u8, Ordering::Relaxed);
+    LOG.json.store(json, Ordering::Relaxed);
     // Fails when it is set already, by this function.
     let _ = log::set_logger(&LOG);
     log::set_max_level(level.filter());
@@ -141,7 +144,7 @@ pub fn flush_suppressed() {
     write_suppressed(PROVOKED.settle(uptime_secs()));
 }
 
-/// Writes bytes as they are: `wsgi.errors`, whose lines are the application's.
+/// Writes bytes as they are: `wsgi.errors`, whose lines are the application's in every format.
 pub fn write_raw(bytes: &[u8]) {
     LOG.file.write(bytes);
 }
@@ -223,6 +226,7 @@ impl RateLimiter {
 struct ErrorLog {
     file: LogFile,
     level: AtomicU8,
+    json: AtomicBool,
 }
 
 impl ErrorLog {
@@ -233,7 +237,11 @@ impl ErrorLog {
     fn write(&self, level: Level, message: fmt::Arguments<'_>) {
         let mut line = Vec::with_capacity(256);
         let now = local_time::unix_secs(SystemTime::now());
-        write_line(now, std::process::id(), level, message, &mut line);
+        if self.json.load(Ordering::Relaxed) {
+            write_json(now, std::process::id(), level, message, &mut line);
+        } else {
+            write_line(now, std::process::id(), level, message, &mut line);
+        }
         self.file.write(&line);
     }
 }
@@ -254,8 +262,11 @@ impl Log for ErrorLog {
     fn flush(&self) {}
 }
 
-static LOG: ErrorLog =
-    ErrorLog { file: LogFile::stderr(), level: AtomicU8::new(Level::Info as u8) };
+static LOG: ErrorLog = ErrorLog {
+    file: LogFile::stderr(),
+    level: AtomicU8::new(Level::Info as u8),
+    json: AtomicBool::new(false),
+};
 
 static PROVOKED: RateLimiter = RateLimiter::new(10);
 
@@ -273,6 +284,22 @@ fn write_line(
     if line.last() != Some(&b'\n') {
         line.push(b'\n');
     }
+}
+
+fn write_json(
+    unix_secs: i64,
+    pid: u32,
+    level: Level,
+    message: fmt::Arguments<'_>,
+    line: &mut Vec<u8>,
+) {
+    let message = message.to_string();
+    Object::begin(line)
+        .time("time", unix_secs)
+        .text("level", level.name().to_ascii_lowercase().as_bytes())
+        .number("pid", pid)
+        .text("message", message.trim_end().as_bytes())
+        .end();
 }
 
 fn write_suppressed(count: u64) {
@@ -326,7 +353,11 @@ mod tests {
 
     #[test]
     fn libraries_are_heard_from_warnings_on() {
-        let log = ErrorLog { file: LogFile::stderr(), level: AtomicU8::new(Level::Debug as u8) };
+        let log = ErrorLog {
+            file: LogFile::stderr(),
+            level: AtomicU8::new(Level::Debug as u8),
+            json: AtomicBool::new(false),
+        };
         let from =
             |target, level| log.enabled(&Metadata::builder().level(level).target(target).build());
         assert!(from(ERROR, log::Level::Debug));

@@ -18,6 +18,7 @@ pub mod error_log;
 mod escape;
 mod exchange;
 mod flusher;
+mod json;
 mod local_time;
 mod outbox;
 mod poller;

@@ -36,6 +36,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "log_format",
+        section: Section::Logging,
+        flags: &["--log-format"],
+        meta: "FORMAT",
+        kind: Kind::Choice(&["text", "json"]),
+        default: "text",
+        short: "Shape of both logs: text, or one JSON object a line",
+        long: "With `json` no access_log_format is needed; X-Request-ID and traceparent of the \
+           request are among the keys. What the application writes to `wsgi.errors` stays as \
+           it is.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.log_format = value.text()?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "errorlog",
         section: Section::Logging,
         flags: &["--error-logfile", "--log-file"],

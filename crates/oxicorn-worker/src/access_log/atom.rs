@@ -200,7 +200,8 @@ fn request_field(record: &AccessRecord<'_>, name: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-fn last_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+/// The last of the request's fields of that name.
+pub(super) fn last_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.fields
         .iter()
         .rev()

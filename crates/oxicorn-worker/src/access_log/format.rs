@@ -4,12 +4,14 @@ use std::fmt;
 use std::io::Write as _;
 
 use super::AccessRecord;
-use super::atom::Atom;
+use super::atom::{Atom, last_field};
+use crate::json::Object;
 
 /// A compiled format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessFormat {
     segments: Vec<Segment>,
+    is_json: bool,
     needs: AccessNeeds,
 }
 
@@ -80,7 +82,19 @@ impl AccessFormat {
         if !literal.is_empty() {
             segments.push(Segment::Literal(literal.into()));
         }
-        Ok(Self { segments, needs })
+        Ok(Self { segments, is_json: false, needs })
+    }
+
+    /// One JSON object for each exchange, with keys of our own.
+    #[must_use]
+    pub fn json() -> Self {
+        let needs = AccessNeeds {
+            request_fields: true,
+            wall_clock: true,
+            duration: true,
+            ..AccessNeeds::default()
+        };
+        Self { segments: Vec::new(), is_json: true, needs }
     }
 
     /// What to collect of each exchange.
@@ -94,6 +108,9 @@ impl AccessFormat {
     /// What a client chose (path, field, user name) is escaped on the way in, so one request can
     /// never write two lines. A value that is not there is `-`.
     pub fn write(&self, record: &AccessRecord<'_>, line: &mut Vec<u8>) {
+        if self.is_json {
+            write_json(record, line);
+        }
         for segment in &self.segments {
             match segment {
                 Segment::Atom(atom) => atom.write(record, line),
@@ -102,6 +119,29 @@ impl AccessFormat {
             }
         }
     }
+}
+
+fn write_json(record: &AccessRecord<'_>, line: &mut Vec<u8>) {
+    let field = |name: &[u8]| {
+        record.head.and_then(|(head, bytes)| last_field(head, bytes, name)).unwrap_or_default()
+    };
+    Object::begin(line)
+        .time("time", record.unix_secs)
+        .number("pid", record.pid)
+        .known("client", record.remote_addr)
+        .known("method", record.method)
+        .known("path", record.path)
+        .known("query", record.query)
+        .known("protocol", record.protocol)
+        .number("status", record.status)
+        .number("bytes", record.body_bytes)
+        .number("duration_us", record.duration.as_micros())
+        .known("host", field(b"host"))
+        .known("referer", field(b"referer"))
+        .known("user_agent", field(b"user-agent"))
+        .known("request_id", field(b"x-request-id"))
+        .known("traceparent", field(b"traceparent"))
+        .end();
 }
 
 impl AccessNeeds {

@@ -111,7 +111,9 @@ impl AccessLog {
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
         line.clear();
         self.format.write(record, &mut line);
-        line.push(b'\n');
+        if line.last() != Some(&b'\n') {
+            line.push(b'\n');
+        }
         self.file.write(&line);
         // A rare long line must not stay in memory for each thread.
         if line.capacity() <= 4096 {
