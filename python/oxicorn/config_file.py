@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import stat
 import sys
 import traceback
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from oxicorn._oxicorn import setting_names
+from oxicorn._oxicorn import parse_toml, setting_names
 from oxicorn.errors import ConfigFileError
 
 __all__ = ["ConfigFile", "find", "load"]
@@ -53,8 +54,6 @@ def load(location: str) -> ConfigFile:
 
 
 def _load_path(path: str) -> ConfigFile:
-    if path.endswith(".toml"):
-        raise ConfigFileError(f"settings file {path}: TOML is not supported by this version")
     try:
         source = Path(path).read_bytes()
         mode = Path(path).stat().st_mode
@@ -66,6 +65,8 @@ def _load_path(path: str) -> ConfigFile:
     notes = []
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         notes.append(f"settings file {path} can be written by others than its owner")
+    if path.endswith(".toml"):
+        return _load_toml(path, source.decode("utf-8", "replace"), notes)
     # A module of its own that others can import, as hooks of gunicorn's users expect.
     module = types.ModuleType("__config__")
     module.__file__ = os.path.realpath(path)
@@ -76,6 +77,22 @@ def _load_path(path: str) -> ConfigFile:
     except Exception as error:
         raise _failed(path, error) from None
     return ConfigFile(path, _names(module), dict(_lines(tree.body)), notes)
+
+
+def _load_toml(path: str, source: str, notes: list[str]) -> ConfigFile:
+    """The settings at the top of the file; in a pyproject.toml, those of `[tool.oxicorn]`."""
+    try:
+        names = parse_toml(source)
+    except ValueError as error:
+        raise ConfigFileError(f"settings file {path} is no TOML", details=str(error)) from None
+    if Path(path).name == "pyproject.toml":
+        names = names.get("tool", {}).get("oxicorn", {})
+    lines: dict[str, int] = {}
+    for number, line in enumerate(source.splitlines(), 1):
+        name = re.match(r"\s*(?:\[(?:tool\.oxicorn\.)?)?(\w+)\s*[]=.]", line)
+        if name is not None and name[1] in names:
+            lines.setdefault(name[1], number)
+    return ConfigFile(path, names, lines, notes)
 
 
 def _load_module(location: str, name: str) -> ConfigFile:

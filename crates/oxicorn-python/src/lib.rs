@@ -33,7 +33,9 @@ mod _oxicorn {
     #[pymodule_export]
     use super::proxy_fix::{ProxyRules, explain_proxy};
     #[pymodule_export]
-    use super::settings::{CommandLine, SettingError, Settings, help_text, setting_names};
+    use super::settings::{
+        CommandLine, SettingError, Settings, help_text, parse_toml, setting_names,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
