@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from oxicorn import gunicorn_names
 from oxicorn._oxicorn import parse_toml, setting_names
 from oxicorn.errors import ConfigFileError
 
@@ -73,9 +74,12 @@ def _load_path(path: str) -> ConfigFile:
     sys.modules["__config__"] = module
     try:
         tree = ast.parse(source, path)
-        exec(compile(tree, path, "exec"), module.__dict__)
+        code = compile(tree, path, "exec")
+        with gunicorn_names.importable() as said:
+            exec(code, module.__dict__)
     except Exception as error:
         raise _failed(path, error) from None
+    notes += said
     return ConfigFile(path, _names(module), dict(_lines(tree.body)), notes)
 
 
@@ -100,7 +104,8 @@ def _load_module(location: str, name: str) -> ConfigFile:
     sys.path.insert(0, here)
     try:
         loaded = sys.modules.get(name)
-        module = importlib.reload(loaded) if loaded else importlib.import_module(name)
+        with gunicorn_names.importable() as notes:
+            module = importlib.reload(loaded) if loaded else importlib.import_module(name)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and name_is_missing(name, error):
             raise ConfigFileError(
@@ -114,7 +119,7 @@ def _load_module(location: str, name: str) -> ConfigFile:
     lines: dict[str, int] = {}
     if module.__file__ is not None and module.__file__.endswith(".py"):
         lines = dict(_lines(ast.parse(Path(module.__file__).read_bytes()).body))
-    return ConfigFile(location, _names(module), lines, [])
+    return ConfigFile(location, _names(module), lines, notes)
 
 
 def name_is_missing(name: str, error: ModuleNotFoundError) -> bool:

@@ -1,0 +1,121 @@
+"""Names of gunicorn's modules, for settings files that import them where it is not installed.
+
+Mostly they are there for annotations and as bases of classes. A module that is not in the table
+cannot be imported, as it says itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import oxicorn
+from oxicorn import logger
+
+# The version whose settings and hooks these are.
+_VERSION = (27, 0, 1)
+
+
+class Logger(logger.Logger):
+    """The base of loggers of one's own."""
+
+    def __init__(self, cfg: Any = None) -> None:
+        self.cfg = cfg
+
+    def setup(self, cfg: Any) -> None:
+        """Nothing is to be set up here."""
+
+
+def _top() -> dict[str, Any]:
+    return {
+        "__version__": ".".join(map(str, _VERSION)),
+        "version_info": _VERSION,
+        "SERVER": "oxicorn",
+        "SERVER_SOFTWARE": f"oxicorn/{oxicorn.__version__}",
+    }
+
+
+def _arbiter() -> dict[str, Any]:
+    from oxicorn.master import Server
+
+    return {"Arbiter": Server}
+
+
+def _worker(name: str) -> Callable[[], dict[str, Any]]:
+    def names() -> dict[str, Any]:
+        from oxicorn.worker import Worker
+
+        return {name: Worker}
+
+    return names
+
+
+def _request() -> dict[str, Any]:
+    from oxicorn.request_hooks import Request
+
+    return {"Request": Request}
+
+
+def _response() -> dict[str, Any]:
+    from oxicorn.request_hooks import Response
+
+    return {"Response": Response}
+
+
+_PACKAGES = ("gunicorn", "gunicorn.http", "gunicorn.workers")
+_MODULES: dict[str, Callable[[], dict[str, Any]]] = {
+    "gunicorn": _top,
+    "gunicorn.arbiter": _arbiter,
+    "gunicorn.config": lambda: {"Config": oxicorn._oxicorn.Settings},
+    "gunicorn.glogging": lambda: {"Logger": Logger},
+    "gunicorn.http": _request,
+    "gunicorn.http.message": _request,
+    "gunicorn.http.wsgi": _response,
+    "gunicorn.workers": dict,
+    "gunicorn.workers.base": _worker("Worker"),
+    "gunicorn.workers.gthread": _worker("ThreadWorker"),
+    "gunicorn.workers.sync": _worker("SyncWorker"),
+}
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Comes last: what is installed is found before it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        parent = sys.modules.get("gunicorn")
+        if name not in _MODULES or (parent is not None and parent.__loader__ is not self):
+            return None
+        return ModuleSpec(name, self, is_package=name in _PACKAGES)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module).update(_MODULES[module.__name__]())
+
+
+_finder = _Finder()
+
+
+@contextlib.contextmanager
+def importable() -> Iterator[list[str]]:
+    """While it lasts the modules can be imported; gives what is to be said about it afterwards."""
+    notes: list[str] = []
+    sys.meta_path.append(_finder)
+    try:
+        yield notes
+    finally:
+        sys.meta_path.remove(_finder)
+    module = sys.modules.get("gunicorn")
+    if module is None or module.__loader__ is not _finder:
+        return
+    original = _top()
+    notes += [
+        f"gunicorn.{name} was set and has no effect; see server_header"
+        for name in ("SERVER", "SERVER_SOFTWARE")
+        if getattr(module, name, None) != original[name]
+    ]

@@ -1,0 +1,93 @@
+"""Settings files that import gunicorn, where it is installed and where it is not."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from support.server import TESTS
+
+# Hides an installed gunicorn from the server.
+HIDE = """
+from importlib.machinery import PathFinder
+
+real = PathFinder.find_spec
+
+def find_spec(name, path=None, target=None):
+    return None if name.partition('.')[0] == 'gunicorn' else real(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
+"""
+
+SETTINGS = """
+import gunicorn
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.http.message import Request
+from gunicorn.workers.base import Worker
+from gunicorn.workers.sync import SyncWorker
+
+class Quiet(Logger):
+    def access(self, resp, req, environ, request_time):
+        pass
+
+def on_starting(server: Arbiter) -> None:
+    server.log.info('gunicorn is %s', gunicorn.__version__)
+
+def pre_request(worker: Worker, req: Request) -> None:
+    worker.log.info('asked for %s', req.path)
+"""
+
+
+@pytest.fixture
+def without_gunicorn(tmp_path):
+    folder = tmp_path / "hide"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HIDE)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(TESTS)])}
+
+
+def test_without_gunicorn(serve, dial, without_gunicorn, tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text(SETTINGS)
+    server = serve("hello", cwd=tmp_path, env=without_gunicorn)
+    with dial(server) as peer:
+        assert peer.get("/there").status == 200
+    assert "gunicorn is 27.0.1" in server.log()
+    assert "asked for /there" in server.log()
+    assert "Warning" not in server.log()
+
+
+def test_with_gunicorn(serve, dial, tmp_path):
+    gunicorn = pytest.importorskip("gunicorn")
+    (tmp_path / "gunicorn.conf.py").write_text(SETTINGS)
+    server = serve("hello", cwd=tmp_path)
+    with dial(server) as peer:
+        assert peer.get("/there").status == 200
+    assert f"gunicorn is {gunicorn.__version__}" in server.log()
+    assert "asked for /there" in server.log()
+
+
+def test_what_is_not_there_is_told(oxicorn, without_gunicorn, tmp_path):
+    (tmp_path / "settings.py").write_text("import gunicorn.instrument.statsd\n")
+    done = oxicorn("-c", str(tmp_path / "settings.py"), "apps.hello:app", env=without_gunicorn)
+    assert done.returncode == 1
+    assert "No module named 'gunicorn.instrument'" in done.stderr
+
+
+def test_a_server_header_set_there_is_warned_about(oxicorn, without_gunicorn, tmp_path):
+    (tmp_path / "settings.py").write_text("import gunicorn\ngunicorn.SERVER = 'none'\n")
+    options = ["--check-config", "-c", str(tmp_path / "settings.py")]
+    done = oxicorn(*options, "apps.hello:app", env=without_gunicorn)
+    assert done.returncode == 0
+    assert "gunicorn.SERVER was set and has no effect; see server_header" in done.stderr
+
+
+def test_the_application_finds_none(oxicorn, without_gunicorn, tmp_path):
+    (tmp_path / "settings.py").write_text("")
+    (tmp_path / "asks.py").write_text(
+        "try:\n    import gunicorn\nexcept ImportError:\n    from apps.hello import app\n"
+    )
+    options = ["--check-config", "-c", str(tmp_path / "settings.py")]
+    done = oxicorn(*options, "asks:app", env=without_gunicorn, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
