@@ -57,6 +57,11 @@ impl Events {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// Forgets the last round.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Number of events of the last round.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use oxicorn_os::epoll::wait_either;
+use oxicorn_os::epoll::{Events, wait_either};
 use oxicorn_os::scoreboard::Slot;
 
 use crate::access_log::AccessLog;
@@ -233,7 +233,13 @@ impl Shared {
     /// One round of an application thread that holds the token.
     fn poll(self: &Arc<Self>, poller: &mut Poller) {
         poller.lost = false;
-        self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
+        // A look without waiting keeps the interpreter, and pays when there is more to come. After
+        // a round with a single event there rarely is, and the look would be a call for nothing.
+        let look_first = poller.events.len() > 1;
+        poller.events.clear();
+        if look_first {
+            self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
+        }
         if poller.events.is_empty() {
             let now = self.clock.now();
             let core = self.lock();
@@ -241,18 +247,10 @@ impl Shared {
             let holds = core.token.holder() == poller.holder();
             let patience = if holds { self.patience(&core, now) } else { Duration::ZERO };
             drop(core);
-            if !patience.is_zero() {
-                let events = &mut poller.events;
-                self.app.released(&mut || {
-                    self.waiting.store(true, Ordering::SeqCst);
-                    self.epoll.wait(events, Some(patience));
-                    self.waiting.store(false, Ordering::SeqCst);
-                });
-                if self.parked.load(Ordering::SeqCst)
-                    && let Some(monitor) = self.monitor.get()
-                {
-                    monitor.unpark();
-                }
+            if patience.is_zero() {
+                self.epoll.wait(&mut poller.events, Some(patience));
+            } else {
+                self.wait(&mut poller.events, patience);
             }
         }
         poller.now = self.clock.now();
@@ -261,6 +259,22 @@ impl Shared {
             self.housekeeping(poller);
         }
         self.handle_events(poller);
+    }
+
+    /// Waits for events with the interpreter released.
+    fn wait(&self, events: &mut Events, patience: Duration) {
+        self.app.released(&mut || {
+            self.waiting.store(true, Ordering::SeqCst);
+            self.epoll.wait(events, Some(patience));
+            self.waiting.store(false, Ordering::SeqCst);
+        });
+        // A wait that only timed out leads to no call that the monitor would have to watch.
+        if !events.is_empty()
+            && self.parked.load(Ordering::SeqCst)
+            && let Some(monitor) = self.monitor.get()
+        {
+            monitor.unpark();
+        }
     }
 
     /// The life of the monitor: see that somebody polls, also while the application takes long.

@@ -6,7 +6,7 @@
 mod responder;
 
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::{io, ptr};
+use std::{io, ptr, slice};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -29,7 +29,25 @@ pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
 }
 
 /// The bytes of a `str` in Latin-1; `None` when a code point does not fit into one byte.
+#[inline]
 pub(crate) fn latin1_bytes<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
+    let object = text.as_ptr();
+    // SAFETY: `text` is a `str`, which knows its kind; an old one that is not ready says 0.
+    if unsafe { ffi::PyUnicode_KIND(object) } != ffi::PyUnicode_1BYTE_KIND {
+        return other_latin1_bytes(text);
+    }
+    // SAFETY: a `str` that is ready, which its kind proves.
+    let data = unsafe { ffi::PyUnicode_1BYTE_DATA(object) };
+    // SAFETY: as above.
+    let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.cast_unsigned();
+    // SAFETY: a `str` of this kind has `len` bytes there, and never changes while `text`, which
+    // lives for `'a`, keeps it alive.
+    Some(unsafe { slice::from_raw_parts(data, len) })
+}
+
+/// The rare rest: wide strings, and those that old extensions made and nobody looked at yet.
+#[cold]
+fn other_latin1_bytes<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
     // SAFETY: a `str` never changes once it exists, and `text` keeps it alive for `'a`.
     match unsafe { text.data() } {
         Ok(PyStringData::Ucs1(bytes)) => Some(bytes),

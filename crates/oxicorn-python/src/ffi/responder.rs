@@ -190,43 +190,43 @@ unsafe extern "C" fn called(
     count: usize,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    Python::attach(|py| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: only masks a bit off.
-            let positional = unsafe { ffi::PyVectorcall_NARGS(count) }.cast_unsigned();
-            let mut given = Arguments { values: [None, None, None], count: 0 };
-            for index in 0..positional {
-                // SAFETY: `arguments` has at least `positional` entries.
-                given.place(index, unsafe { argument(py, arguments, index) })?;
-            }
-            // SAFETY: null, or a live tuple of names, borrowed for the call.
-            if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
-                for (nth, name) in names.cast::<PyTuple>()?.iter().enumerate() {
-                    let place = keyword(name.cast::<PyString>()?.to_str()?)?;
-                    // SAFETY: the values of keywords follow the positional ones, one per name.
-                    given.place(place, unsafe { argument(py, arguments, positional + nth) })?;
-                }
-            }
-            // SAFETY: CPython calls it with an object of the type; only `new` makes those, and
-            // the caller holds a reference for the call.
-            let slot = unsafe { &(*object.cast::<Object>()).slot };
-            start::called(py, slot, &given)
-        }));
-        let outcome = outcome.unwrap_or_else(|_| {
-            Err(PyRuntimeError::new_err("a panic in start_response; please report"))
-        });
-        match outcome {
-            Ok(Returned::Itself) => {
-                // SAFETY: a live object, as the caller holds a reference for the call.
-                unsafe { ffi::Py_NewRef(object) }
-            }
-            Ok(Returned::Nothing) => py.None().into_ptr(),
-            Err(error) => {
-                error.restore(py);
-                ptr::null_mut()
+    // SAFETY: CPython calls with the thread attached, and it stays so until this returns.
+    let py = unsafe { Python::assume_attached() };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: only masks a bit off.
+        let positional = unsafe { ffi::PyVectorcall_NARGS(count) }.cast_unsigned();
+        let mut given = Arguments { values: [None, None, None], count: 0 };
+        for index in 0..positional {
+            // SAFETY: `arguments` has at least `positional` entries.
+            given.place(index, unsafe { argument(py, arguments, index) })?;
+        }
+        // SAFETY: null, or a live tuple of names, borrowed for the call.
+        if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
+            for (nth, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+                let place = keyword(name.cast::<PyString>()?.to_str()?)?;
+                // SAFETY: the values of keywords follow the positional ones, one per name.
+                given.place(place, unsafe { argument(py, arguments, positional + nth) })?;
             }
         }
-    })
+        // SAFETY: CPython calls it with an object of the type; only `new` makes those, and
+        // the caller holds a reference for the call.
+        let slot = unsafe { &(*object.cast::<Object>()).slot };
+        start::called(py, slot, &given)
+    }));
+    let outcome = outcome.unwrap_or_else(|_| {
+        Err(PyRuntimeError::new_err("a panic in start_response; please report"))
+    });
+    match outcome {
+        Ok(Returned::Itself) => {
+            // SAFETY: a live object, as the caller holds a reference for the call.
+            unsafe { ffi::Py_NewRef(object) }
+        }
+        Ok(Returned::Nothing) => py.None().into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
 }
 
 fn keyword(name: &str) -> PyResult<usize> {

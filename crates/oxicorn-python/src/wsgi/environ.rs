@@ -14,6 +14,11 @@ use super::fields::{Fields, reuse};
 use crate::ffi::{latin1, latin1_bytes};
 use crate::keys::Keys;
 
+/// The method of a request that says nothing else.
+const TEMPLATE_METHOD: &str = "GET";
+/// Ports whose text is kept.
+const PORTS: usize = 256;
+
 /// What all requests of a worker share.
 pub(super) struct Constants<'a, 'py> {
     pub(super) input: &'a Bound<'py, PyAny>,
@@ -33,7 +38,7 @@ pub(super) fn template(
 ) -> PyResult<Py<PyDict>> {
     let template = PyDict::new(py);
     let software = concat!("oxicorn/", env!("CARGO_PKG_VERSION"));
-    template.set_item(&keys.request_method, "GET")?;
+    template.set_item(&keys.request_method, TEMPLATE_METHOD)?;
     template.set_item(&keys.script_name, "")?;
     template.set_item(&keys.path_info, "")?;
     template.set_item(&keys.query_string, "")?;
@@ -65,7 +70,8 @@ pub(super) struct Cache {
     methods: Vec<Py<PyString>>,
     http10: Py<PyString>,
     remote_addr: Option<Py<PyString>>,
-    remote_port: Option<(u16, Py<PyString>)>,
+    /// Ports by their low bits: as many clients as that keep theirs while they are connected.
+    remote_ports: Vec<Option<(u16, Py<PyString>)>>,
 }
 
 impl Cache {
@@ -76,7 +82,7 @@ impl Cache {
             methods: methods.map(|name| PyString::intern(py, name).unbind()).into(),
             http10: PyString::intern(py, "HTTP/1.0").unbind(),
             remote_addr: None,
-            remote_port: None,
+            remote_ports: (0..PORTS).map(|_| None).collect(),
         })
     }
 
@@ -93,7 +99,10 @@ impl Cache {
         let py = environ.py();
         let (head, bytes) = (request.head, request.bytes);
         let method = self.method(py, head.method.of(bytes))?;
-        environ.set_item(&keys.request_method, &method)?;
+        // The template says GET, and each key that is left alone saves a look-up.
+        if head.method.of(bytes) != TEMPLATE_METHOD.as_bytes() {
+            environ.set_item(&keys.request_method, &method)?;
+        }
         let raw = head.target.of(bytes);
         let target = latin1(py, raw)?;
         environ.set_item(&keys.raw_uri, &target)?;
@@ -139,15 +148,15 @@ impl Cache {
         let Some(port) = link.remote_port else {
             return environ.del_item(&keys.remote_port);
         };
-        let text = match &self.remote_port {
-            Some((last, text)) if *last == port => text.bind(py).clone(),
-            _ => {
-                let mut digits = [0; 5];
-                let text = latin1(py, decimal(port, &mut digits))?;
-                self.remote_port = Some((port, text.clone().unbind()));
-                text
-            }
-        };
+        let place = &mut self.remote_ports[usize::from(port) % PORTS];
+        if let Some((last, text)) = place
+            && *last == port
+        {
+            return environ.set_item(&keys.remote_port, text.bind(py));
+        }
+        let mut digits = [0; 5];
+        let text = latin1(py, decimal(port, &mut digits))?;
+        *place = Some((port, text.clone().unbind()));
         environ.set_item(&keys.remote_port, text)
     }
 }
