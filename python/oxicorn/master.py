@@ -14,10 +14,11 @@ from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, titles, worker
+from oxicorn import _oxicorn, application, statsd, titles, worker
 from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import Logger, init_logs
 from oxicorn.service import Notifier
+from oxicorn.statsd import Statsd
 from oxicorn.upgrade import Start
 from oxicorn.worker import Worker
 
@@ -82,6 +83,7 @@ class Server:
             address for address in listeners if address.startswith("fd://")
         ]
         self._notifier = Notifier()
+        self._figures: Statsd | None = None
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -141,6 +143,9 @@ class Server:
         titles.set_title("master", settings)
         if settings.reload and settings.reload_engine == "inotify":
             self.log.warning("reload_engine: this version looks at the files once a second")
+        self._figures = self._or_cannot_start(statsd.of, settings)
+        if self._figures is not None:
+            self.log.warning("statsd_host: this version sends no gunicorn.log figures")
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(settings, {})
@@ -237,6 +242,8 @@ class Server:
             self._master.remind(self._notifier.watchdog)
         own = (signals, wakeup, beat)
         while True:
+            if self._figures is not None:
+                self._figures.workers(len(self.WORKERS))
             what, first, second = self._master.next()
             if what == "spawn":
                 self._spawn(first, second, life, own)

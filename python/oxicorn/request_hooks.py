@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from oxicorn import statsd
+
 if TYPE_CHECKING:
+    from oxicorn.statsd import Statsd
     from oxicorn.worker import Worker
 
 # The server's own, which gunicorn does not show either.
@@ -37,6 +41,7 @@ class Request:
         )
         self.peer_addr = self.remote_addr
         self.body = environ["wsgi.input"]
+        self._began = time.perf_counter()
 
 
 class Response:
@@ -68,11 +73,13 @@ class RequestHooks:
         worker: Worker,
         pre: Callable[..., object] | None,
         post: Callable[..., object] | None,
+        figures: Statsd | None,
     ) -> None:
         self._worker = worker
         self._pre = pre
         self._post = post
         self._arguments = _arguments(post) if post else 0
+        self._figures = figures
 
     def before(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Request:
         """Called before the application; what it raises is the application's failure."""
@@ -85,6 +92,8 @@ class RequestHooks:
         self, request: Request, environ: dict[str, Any], status: int, sent: int, head: str | None
     ) -> None:
         """Called when the response has ended, well or not."""
+        if self._figures is not None:
+            self._figures.request(status, time.perf_counter() - request._began)
         if self._post is not None:
             response = Response(status, sent, head)
             arguments = (self._worker, request, environ, response)
@@ -92,9 +101,10 @@ class RequestHooks:
 
 
 def of(worker: Worker) -> RequestHooks | None:
-    """The hooks around requests, if the settings have any."""
+    """The hooks around requests, if the settings have any or want figures."""
     pre, post = worker.cfg.hook("pre_request"), worker.cfg.hook("post_request")
-    return RequestHooks(worker, pre, post) if pre or post else None
+    figures = statsd.of(worker.cfg)
+    return RequestHooks(worker, pre, post, figures) if pre or post or figures else None
 
 
 def _arguments(function: Callable[..., object]) -> int:

@@ -49,6 +49,7 @@ _COMMAND_ONLY = {
 _MASTER_ONLY = {
     "boot_timeout",
     "child_exit",
+    "dogstatsd_tags",
     "group",
     "initgroups",
     "max_requests",
@@ -64,6 +65,8 @@ _MASTER_ONLY = {
     "pre_fork",
     "pre_request",
     "proc_name",
+    "statsd_host",
+    "statsd_prefix",
     "timeout",
     "user",
     "when_ready",

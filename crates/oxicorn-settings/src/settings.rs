@@ -91,6 +91,9 @@ pub struct Settings {
     pub loglevel: String,
     pub capture_output: bool,
     pub enable_stdio_inheritance: bool,
+    pub statsd_host: Option<String>,
+    pub statsd_prefix: String,
+    pub dogstatsd_tags: String,
 
     pub preload_app: bool,
     pub sendfile: bool,

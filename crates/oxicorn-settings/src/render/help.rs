@@ -56,7 +56,7 @@ mod tests {
         let text = help();
         assert!(text.contains("  -w, --workers N                 Number of worker processes\n"));
         assert!(text.contains("--limit-request-field_size BYTES"));
-        assert!(!text.contains("--paste") && !text.contains("--statsd"));
+        assert!(!text.contains("--paste") && !text.contains("--log-syslog"));
         assert!(text.lines().all(|line| line.chars().count() <= COLUMN + 72), "too wide");
     }
 }
