@@ -97,6 +97,9 @@ pub struct Head {
     pub version: Version,
     /// The field lines in the order received, without those that the policy drops.
     pub fields: Vec<Field>,
+    /// The marks of the names in `fields`: whoever looks for a name whose mark is not among them
+    /// need not look.
+    pub marks: u64,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the client wants the connection kept.
@@ -105,6 +108,14 @@ pub struct Head {
     pub expect_continue: bool,
     /// Whether the client asks for a protocol upgrade (`Connection: upgrade` with `Upgrade`).
     pub upgrade: bool,
+}
+
+/// The mark of a name: one of 64 bits, by its length and first letter.
+#[inline]
+pub(crate) fn mark(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |first| usize::from(first & 31));
+    // With this factor the usual fields of browsers share no mark with forwarding fields.
+    1 << ((name.len() + 5 * first) % 64)
 }
 
 impl Head {

@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use super::facts::Facts;
 use super::scan::METHOD_LIMIT;
 use super::target;
+use crate::head::mark;
 use crate::octets::{has_underscore, is_target, trim};
 use crate::{Field, Head, HeaderMap, Name, Reject, Rules, Span, Version};
 
@@ -41,6 +42,7 @@ pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Resu
     }
 
     head.fields.clear();
+    head.marks = 0;
     let mut facts = Facts::default();
     let mut line_start = line_end + CRLF_LEN;
     for (at, line) in request.headers.iter().enumerate() {
@@ -81,6 +83,7 @@ pub(super) fn split(input: &[u8], head: &mut Head, rules: &Rules) -> Result<(), 
     head.version = if line.ends_with(b"0") { Version::Http10 } else { Version::Http11 };
 
     head.fields.clear();
+    head.marks = 0;
     let mut facts = Facts::default();
     loop {
         let line_start = line_end + CRLF_LEN;
@@ -127,6 +130,7 @@ fn push<'i>(
     if known != Name::Other {
         facts.note(known, value);
     }
+    head.marks |= mark(name);
     let (name, value) = (span(name_start, name.len()), span(value_start, value.len()));
     head.fields.push(Field { name, value, known });
 }

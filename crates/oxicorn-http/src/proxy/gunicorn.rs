@@ -1,6 +1,7 @@
 //! gunicorn's rules: `secure_scheme_headers` and a `SCRIPT_NAME` field, both from trusted peers only.
 
-use super::{Effective, Sieve, Trace, TrustedPeers, shown};
+use super::{Effective, Trace, TrustedPeers, shown};
+use crate::head::mark;
 use crate::{Head, Reject};
 
 /// The field that carries the prefix.
@@ -11,7 +12,8 @@ const SCRIPT_NAME: &[u8] = b"SCRIPT_NAME";
 pub struct Gunicorn {
     pub(super) trusted: TrustedPeers,
     secure: Vec<(Vec<u8>, Vec<u8>)>,
-    sieve: Sieve,
+    /// The marks of all names that matter.
+    marks: u64,
 }
 
 impl Gunicorn {
@@ -21,14 +23,14 @@ impl Gunicorn {
     #[must_use]
     pub fn new(trusted: TrustedPeers, secure: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
         let names = secure.iter().map(|(name, _)| name.as_slice()).chain([SCRIPT_NAME]);
-        let sieve = Sieve::of(names);
-        Self { trusted, secure, sieve }
+        let marks = names.fold(0, |marks, name| marks | mark(name));
+        Self { trusted, secure, marks }
     }
 
     /// Whether a field is there that could change something.
     #[inline]
-    pub(super) fn may_apply(&self, head: &Head, bytes: &[u8]) -> bool {
-        head.fields.iter().any(|field| self.sieve.passes(field, bytes))
+    pub(super) fn may_apply(&self, head: &Head) -> bool {
+        head.marks & self.marks != 0
     }
 
     pub(super) fn judge(

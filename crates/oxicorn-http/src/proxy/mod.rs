@@ -1,7 +1,7 @@
 //! Behind a proxy: who began a request, and how, when another server passed it on.
 //!
 //! A connection's peer is judged once ([`Proxy::trusts`]), after its PROXY header if there is one
-//! ([`line`]). For each request [`Proxy::evaluate`] then gives what the forwarding fields say, valid
+//! ([`mod@line`]). For each request [`Proxy::evaluate`] then gives what the forwarding fields say, valid
 //! by construction, or nothing: without trust a field changes no fact, it is at most left out.
 //!
 //! ```
@@ -117,7 +117,7 @@ impl Proxy {
     ) -> Result<Option<Effective>, Reject> {
         match self {
             // The usual server: no group, and mostly no such field.
-            Self::Gunicorn(rules) if !trusted || !rules.may_apply(head, bytes) => Ok(None),
+            Self::Gunicorn(rules) if !trusted || !rules.may_apply(head) => Ok(None),
             _ => self.judge(trusted, head, bytes, &mut Trace(None)),
         }
     }
@@ -170,32 +170,4 @@ impl Trace<'_> {
 /// Bytes of a client for a person to read.
 fn shown(bytes: &[u8]) -> String {
     format!("`{}`", bytes.escape_ascii())
-}
-
-/// A quick look at names: by length and first letter, so that few are compared whole.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sieve {
-    lengths: u64,
-    letters: u32,
-}
-
-impl Sieve {
-    fn of<'n>(names: impl IntoIterator<Item = &'n [u8]>) -> Self {
-        let mut sieve = Self::default();
-        for name in names {
-            sieve.lengths |= 1 << name.len().min(63);
-            sieve.letters |= 1 << (name.first().unwrap_or(&0) & 31);
-        }
-        sieve
-    }
-
-    /// Whether a field of this name may be one of them.
-    #[inline]
-    fn passes(self, field: &crate::Field, bytes: &[u8]) -> bool {
-        if (self.lengths >> field.name.len.min(63)) & 1 == 0 {
-            return false;
-        }
-        let first = bytes.get(field.name.start as usize).unwrap_or(&0);
-        (self.letters >> (first & 31)) & 1 != 0
-    }
 }
