@@ -5,14 +5,19 @@ The loop takes Python's notice of signals for itself, and gives it back to nobod
 
 import asyncio
 import signal
+import threading
 import time
 
 
 async def nothing():
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGURG, lambda: None)
+    # Python allows it on the main thread only.
+    takes_signals = threading.current_thread() is threading.main_thread()
+    if takes_signals:
+        loop.add_signal_handler(signal.SIGURG, lambda: None)
     await asyncio.sleep(0)
-    loop.remove_signal_handler(signal.SIGURG)
+    if takes_signals:
+        loop.remove_signal_handler(signal.SIGURG)
 
 
 def app(environ, start_response):
