@@ -18,6 +18,8 @@ use crate::body::BodyStore;
 use crate::outbox::Outbox;
 use crate::{Config, Link};
 
+/// Milliseconds that a new connection may be silent while others wait for its place.
+pub(crate) const SILENCE: u64 = 1000;
 /// No deadline, or no timer entry.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -275,9 +277,11 @@ impl Channel {
         }
     }
 
-    /// Whether it may be closed to make room: answered before, and nothing of a request is there.
-    pub(crate) fn can_be_spared(&self) -> bool {
-        self.stage == Stage::Idle && self.carry.is_empty() && self.requests > 0
+    /// Whether it may be closed to make room: nothing of a request is there, and it was answered
+    /// before or has been silent since it was opened, for longer than a request is on its way.
+    pub(crate) fn can_be_spared(&self, now: u64) -> bool {
+        let heard = self.requests > 0 || self.since + SILENCE <= now;
+        self.stage == Stage::Idle && self.carry.is_empty() && heard
     }
 
     /// Reads and forgets what a lingering peer still sends; `false` when it is done.

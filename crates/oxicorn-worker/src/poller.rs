@@ -15,7 +15,7 @@ use oxicorn_os::epoll::{Events, Ready};
 use oxicorn_os::stream::{NoConnection, Stream, accept, read_pipe};
 use slotmap::{DefaultKey as Key, Key as _, KeyData};
 
-use crate::channel::{Channel, NEVER, Stage, millis};
+use crate::channel::{Channel, SILENCE, Stage, millis};
 use crate::clock::DateCache;
 use crate::error_log::CRITICAL;
 use crate::reactor::{FIRST_LISTENER, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
@@ -274,10 +274,11 @@ impl Shared {
         if core.phase == Phase::Stopped {
             return false;
         }
-        let room = core.slots.len() < self.config.connections || core.oldest_idle().is_some();
+        let now = self.clock.now();
+        let room = core.slots.len() < self.config.connections || core.oldest_idle(now).is_some();
         if !room {
-            // Goes on when a connection closes or becomes idle.
-            self.pause_accepting(&mut core, NEVER);
+            // Goes on earlier when a connection closes or becomes idle.
+            self.pause_accepting(&mut core, now + SILENCE);
         }
         room
     }
@@ -288,7 +289,7 @@ impl Shared {
         if core.slots.len() < self.config.connections {
             return;
         }
-        let oldest = core.take_oldest_idle();
+        let oldest = core.take_oldest_idle(self.clock.now());
         drop(core);
         if let Some(oldest) = oldest {
             self.close(oldest);

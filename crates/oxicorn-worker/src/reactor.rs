@@ -93,16 +93,16 @@ pub(crate) struct Core {
 
 impl Core {
     /// Moves out the idle connection that was used longest ago, if it may be closed.
-    pub(crate) fn take_oldest_idle(&mut self) -> Option<Box<Channel>> {
-        let key = self.oldest_idle()?;
+    pub(crate) fn take_oldest_idle(&mut self, now: u64) -> Option<Box<Channel>> {
+        let key = self.oldest_idle(now)?;
         self.slots.get_mut(key)?.home.take()
     }
 
     /// The idle connection that was used longest ago.
-    pub(crate) fn oldest_idle(&self) -> Option<Key> {
+    pub(crate) fn oldest_idle(&self, now: u64) -> Option<Key> {
         let idle = self.slots.iter().filter_map(|(key, slot)| {
             let home = slot.home.as_ref()?;
-            home.can_be_spared().then_some((home.since, key))
+            home.can_be_spared(now).then_some((home.since, key))
         });
         idle.min().map(|(_, key)| key)
     }
@@ -335,7 +335,7 @@ impl Shared {
             }
             channel.deadline = channel.deadline.min(grace_over);
         }
-        if channel.can_be_spared() {
+        if channel.can_be_spared(self.clock.coarse()) {
             self.room_for_another(core);
         }
         let slots = &mut core.slots;
@@ -369,7 +369,7 @@ impl Shared {
 
     /// Accepts again, if that was paused because no connection could be spared.
     fn room_for_another(&self, core: &mut Core) {
-        if core.resume_at == NEVER {
+        if core.resume_at != 0 {
             core.resume_at = 0;
             self.accept_connections(core);
         }

@@ -119,6 +119,17 @@ fn at_the_limit_the_oldest_idle_connection_makes_room() {
 }
 
 #[test]
+fn silent_connections_make_room_too() {
+    let head_timeout = Duration::from_secs(600);
+    let running = Running::start(Config { connections: 3, head_timeout, ..Config::default() });
+    let mut silent: Vec<_> = (0..6).map(|_| running.dial()).collect();
+    assert_eq!(running.dial().get("/served").body, b"/served");
+    for client in silent.iter_mut().take(3) {
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
 fn a_slow_reader_holds_no_application_thread() {
     let running = Running::start(Config::default());
     let size = 50 << 20;
