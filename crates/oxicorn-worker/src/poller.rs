@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oxicorn_http::proxy::Peer;
@@ -252,7 +253,12 @@ impl Shared {
                 }
                 Err(NoConnection::NotNow) => return,
                 Err(NoConnection::OutOfResources) => {
-                    log::warn!(target: "oxicorn.error", "out of file descriptors: accepting pauses");
+                    if !self.short.swap(true, Ordering::Relaxed) {
+                        log::warn!(
+                            target: "oxicorn.error",
+                            "out of file descriptors: accepting pauses until some are closed"
+                        );
+                    }
                     let resume = poller.now + SHORTAGE_PAUSE;
                     self.pause_accepting(&mut self.lock(), resume);
                     return;

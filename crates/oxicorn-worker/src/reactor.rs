@@ -142,6 +142,8 @@ pub(crate) struct Shared {
     pub(crate) crew: Mutex<Crew>,
     pub(crate) draining: AtomicBool,
     pub(crate) requests: AtomicU64,
+    /// Descriptors ran out, and nothing was accepted since.
+    pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
     pub(crate) next_beat: AtomicU64,
 }
@@ -194,6 +196,7 @@ impl Shared {
             crew: Mutex::new(Crew::default()),
             draining: AtomicBool::new(false),
             requests: AtomicU64::new(0),
+            short: AtomicBool::new(false),
             next_beat: AtomicU64::new(0),
         };
         shared.epoll.add(shared.wake.as_fd(), WAKE, Interest::Read)?;
