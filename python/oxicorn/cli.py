@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from oxicorn import application, config_file, daemon
+from oxicorn import application, config_file, daemon, workers
 from oxicorn._oxicorn import CommandLine, SettingError, Settings, __version__, help_text
 from oxicorn.errors import AppImportError, Error
 from oxicorn.upgrade import Start
@@ -58,6 +58,7 @@ def _main(argv: Sequence[str]) -> int:
     if settings.wsgi_app is None and not settings.print_config:
         raise Error(NO_APPLICATION)
     _prepare(settings)
+    workers.check(settings)
     if settings.print_config:
         print("\n".join(settings.listing()), flush=True)
     if settings.print_config or settings.check_config:
@@ -73,6 +74,7 @@ def _main(argv: Sequence[str]) -> int:
             os.chdir(here)
             raise
         _prepare(fresh)
+        workers.check(fresh)
         return fresh
 
     # The new master of an upgrade has left the terminal as its predecessor did.

@@ -358,7 +358,10 @@ def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
         values["bind"] = _join(host, port)
     elif (host, port) != (_HOST, _PORT):
         raise TypeError("give either `bind` or `host` and `port`")
-    return CommandLine([], {}).settings(framework=values)
+    settings = CommandLine([], {}).settings(framework=values)
+    if settings.worker_class == "gevent":
+        raise TypeError("`worker_class`: in a program, use oxicorn.gevent.WSGIServer")
+    return settings
 
 
 def _warn(settings: Settings) -> None:

@@ -128,20 +128,30 @@ def run(
         titles.set_title("worker", settings)
         if os.getppid() != worker.ppid:
             return 0
+        if settings.worker_class == "gevent":
+            from oxicorn.workers import gevent
+
+            gevent.prepare()
         worker.wsgi = app if app is not None else _load(worker, watched)
         worker.app = App(settings, worker.wsgi)
         server.call("post_worker_init", worker)
-        engine = _oxicorn.Engine(
-            worker.wsgi,
-            settings,
-            [listener.fileno() for listener in worker.sockets],
-            max_requests=_share(settings),
-            slot=slot,
-            signal_fd=signals,
-            master_fd=life,
-            notify_fd=notes,
-            request_hooks=request_hooks.of(worker),
-        )
+        descriptors = [listener.fileno() for listener in worker.sockets]
+        given: dict[str, Any] = {
+            "max_requests": _share(settings),
+            "slot": slot,
+            "signal_fd": signals,
+            "master_fd": life,
+            "notify_fd": notes,
+            "request_hooks": request_hooks.of(worker),
+        }
+        engine: _oxicorn.Engine | _oxicorn.LoopHandle
+        serve: Callable[[], int]
+        if settings.worker_class == "gevent":
+            handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
+            engine, serve = handle, lambda: gevent.serve(handle, settings)
+        else:
+            threads = _oxicorn.Engine(worker.wsgi, settings, descriptors, **given)
+            engine, serve = threads, threads.run
         for listener in worker.sockets:
             listener.close()  # the engine has its own
     except AppImportError as error:
@@ -176,7 +186,7 @@ def run(
 
         Reloader(watched, replace, began).start()
     try:
-        ended_by = engine.run()
+        ended_by = serve()
     except (KeyboardInterrupt, SystemExit):
         ended_by = 0  # a signal handler of the application's own
     if changed or ended_by in (signal.SIGINT, signal.SIGQUIT):

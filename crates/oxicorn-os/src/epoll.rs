@@ -3,6 +3,7 @@
 //! An epoll descriptor is itself readable when something in it is ready, so that a foreign event
 //! loop can watch it. Level-triggered, so an event that nobody handled comes again.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -40,18 +41,15 @@ pub struct Ready {
     pub writable: bool,
 }
 
-/// A buffer for one round of events, used again and again.
-#[derive(Default)]
-pub struct Events(Vec<Event>);
+/// Most events of one round.
+const MOST: usize = 128;
 
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Events").field(&self.0.len()).finish()
-    }
-}
+/// A buffer for one round of events, used again and again.
+#[derive(Debug, Default)]
+pub struct Events(Vec<Ready>);
 
 impl Events {
-    /// A buffer for up to `capacity` events a round.
+    /// A buffer for up to `capacity` events a round, at most 128.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
@@ -77,11 +75,7 @@ impl Events {
     /// The event at `index` of the last round.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Ready> {
-        let event = *self.0.get(index)?;
-        let flags = event.flags;
-        let data = event.data;
-        let writable = flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP);
-        Some(Ready { token: data.u64(), writable })
+        self.0.get(index).copied()
     }
 }
 
@@ -133,9 +127,19 @@ impl Epoll {
         events.0.clear();
         let timeout = timeout.map(timespec);
         // The only possible error is an interruption, after which the caller looks around anyway.
-        let _ =
-            epoll::wait(&self.0, rustix::buffer::spare_capacity(&mut events.0), timeout.as_ref());
+        let mut buffer = [MaybeUninit::uninit(); MOST];
+        let room = buffer.get_mut(..events.0.capacity().min(MOST)).unwrap_or_default();
+        if let Ok((found, _)) = epoll::wait(&self.0, room, timeout.as_ref()) {
+            events.0.extend(found.iter().map(ready));
+        }
     }
+}
+
+/// An event in our words.
+fn ready(event: &Event) -> Ready {
+    let (flags, data) = (event.flags, event.data);
+    let writable = flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP);
+    Ready { token: data.u64(), writable }
 }
 
 impl AsFd for Epoll {

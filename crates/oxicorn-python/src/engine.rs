@@ -76,6 +76,7 @@ impl Engine {
             on_max_requests: on_max_requests(notify_fd)?,
             access_log: log::access_log().filter(|_| access_log),
             slot: slot.map(Slot::record),
+            park: None,
         };
         let shared = Arc::clone(&app);
         let worker = Mutex::new(Some(Worker::new(config, listeners, shared, control)?));
@@ -132,14 +133,14 @@ impl Engine {
 }
 
 /// What PEP 3333 calls the server of a listener: never empty.
-fn server_name(info: &ListenerInfo) -> ServerName {
+pub(crate) fn server_name(info: &ListenerInfo) -> ServerName {
     let port = info.port.map_or_else(|| "80".to_owned(), |port| port.to_string());
     let name = if info.is_unix() { "localhost".to_owned() } else { info.name.clone() };
     ServerName { name, port }
 }
 
 /// Says what each signal means to a worker.
-fn on_signal(ended_by: Arc<AtomicU8>) -> Box<dyn Fn(u8) -> Signal + Send + Sync> {
+pub(crate) fn on_signal(ended_by: Arc<AtomicU8>) -> Box<dyn Fn(u8) -> Signal + Send + Sync> {
     Box::new(move |number| {
         let meaning = match number {
             SIGTERM => Signal::Drain,
@@ -158,7 +159,7 @@ fn on_signal(ended_by: Arc<AtomicU8>) -> Box<dyn Fn(u8) -> Signal + Send + Sync>
 }
 
 /// Tells the master that a replacement is due.
-fn on_max_requests(notify: Option<RawFd>) -> PyResult<Box<dyn Fn() + Send + Sync>> {
+pub(crate) fn on_max_requests(notify: Option<RawFd>) -> PyResult<Box<dyn Fn() + Send + Sync>> {
     let notify = notify.map(adopt).transpose()?.map(File::from);
     Ok(Box::new(move || {
         if let Some(mut master) = notify.as_ref() {

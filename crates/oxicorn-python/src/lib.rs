@@ -4,6 +4,7 @@ mod engine;
 mod errors;
 #[expect(unsafe_code, reason = "the calls into CPython that PyO3 has no safe name for")]
 mod ffi;
+mod hub;
 mod keys;
 mod listeners;
 mod log;
@@ -22,6 +23,8 @@ mod _oxicorn {
 
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::hub::{LoopHandle, ReadyRequest};
     #[pymodule_export]
     use super::listeners::{
         Listener, Pidfile, assume_identity, find_identity, follow_parent, set_process_name,

@@ -71,6 +71,8 @@ pub enum WorkerClass {
     Sync,
     /// gunicorn's `gthread`: the same engine.
     Thread,
+    /// Greenlets on gevent's hub.
+    Gevent,
 }
 
 /// A typed value.
@@ -246,6 +248,7 @@ impl WorkerClass {
         match self {
             Self::Sync => "sync",
             Self::Thread => "gthread",
+            Self::Gevent => "gevent",
         }
     }
 }
@@ -454,21 +457,30 @@ fn parse_seconds(raw: &Raw) -> Result<Value, Unfit> {
 
 fn parse_worker_class(raw: &Raw) -> Result<Value, Unfit> {
     let Raw::Text(name) = raw else {
-        return Err(Unfit::from("`sync` or `gthread` (classes are not available in this version)"));
+        return Err(Unfit::from(
+            "`sync`, `gthread` or `gevent` (classes are not available in this version)",
+        ));
     };
     match name.as_str() {
         "sync" | "gunicorn.workers.sync.SyncWorker" => Ok(Value::WorkerClass(WorkerClass::Sync)),
         "gthread" | "thread" | "gunicorn.workers.gthread.ThreadWorker" => {
             Ok(Value::WorkerClass(WorkerClass::Thread))
         }
-        "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "eventlet" | "tornado" => Err(Unfit::from(
-            "`sync` or `gthread` (this one is not available in this version of oxicorn)",
-        )),
-        name if name == "asgi" || name.contains("uvicorn") => {
-            Err(Unfit::from("`sync` or `gthread` (oxicorn serves WSGI applications, not ASGI)"))
+        "gevent"
+        | "gevent_wsgi"
+        | "gevent_pywsgi"
+        | "gunicorn.workers.ggevent.GeventWorker"
+        | "gunicorn.workers.ggevent.GeventPyWSGIWorker" => {
+            Ok(Value::WorkerClass(WorkerClass::Gevent))
         }
+        "eventlet" | "tornado" => Err(Unfit::from(
+            "`sync`, `gthread` or `gevent` (this one is not available in this version of oxicorn)",
+        )),
+        name if name == "asgi" || name.contains("uvicorn") => Err(Unfit::from(
+            "`sync`, `gthread` or `gevent` (oxicorn serves WSGI applications, not ASGI)",
+        )),
         _ => Err(Unfit::from(
-            "`sync` or `gthread` (worker classes of other packages are not available)",
+            "`sync`, `gthread` or `gevent` (worker classes of other packages are not available)",
         )),
     }
 }
@@ -529,13 +541,14 @@ mod tests {
 
     #[test]
     fn foreign_worker_classes_are_refused_with_a_reason() {
-        let Err(Unfit(expected)) = parse(Kind::WorkerClass, "gevent") else { panic!("accepted") };
+        let Err(Unfit(expected)) = parse(Kind::WorkerClass, "eventlet") else { panic!("accepted") };
         assert!(expected.contains("not available in this version"));
         let Err(Unfit(expected)) = parse(Kind::WorkerClass, "uvicorn.workers.UvicornWorker") else {
             panic!("accepted")
         };
         assert!(expected.contains("ASGI"));
         assert!(parse(Kind::WorkerClass, "gthread").is_ok());
+        assert!(parse(Kind::WorkerClass, "gevent_pywsgi").is_ok());
     }
 
     #[test]

@@ -8,11 +8,10 @@ use std::fs::File;
 use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use oxicorn_http::h1::encode::{CONTINUE, RequestFacts};
 use oxicorn_http::{Event, Head, Reject};
-use oxicorn_os::epoll::{Interest, wait_one};
+use oxicorn_os::epoll::Interest;
 use oxicorn_os::stream::Moved;
 
 use crate::access_log::AccessNeeds;
@@ -47,6 +46,8 @@ pub enum BodyError {
     TooLarge,
     /// The client was too slow.
     TooSlow,
+    /// A foreign loop wanted the wait given up; reading may go on.
+    Interrupted,
 }
 
 /// Bytes read at a time while a body streams.
@@ -119,6 +120,12 @@ impl Exchange {
     #[must_use]
     pub fn facts(&self) -> RequestFacts {
         self.facts
+    }
+
+    /// Whether waits are a foreign loop's: the interpreter must be held then, not released.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.shared.control.park.is_some()
     }
 
     /// The Date field's value when the request began.
@@ -246,7 +253,8 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Gone`] when the client is, or took nothing for the time limit.
+    /// [`Gone`] when the client is, or took nothing for the time limit; or when a foreign loop wanted
+    /// the wait given up.
     pub fn wait_room(&mut self) -> Result<(), Gone> {
         let Some(flusher) = self.flusher.clone() else { return Ok(()) };
         let patience = millis(self.shared.config.send_timeout);
@@ -263,7 +271,9 @@ impl Exchange {
                 return Ok(());
             }
             drop(state);
-            let _ = wait_one(flusher.stream.as_fd(), Interest::Write, Duration::from_millis(500));
+            if !self.shared.await_socket(flusher.stream.as_fd(), Interest::Write) {
+                return Err(Gone);
+            }
         }
     }
 
@@ -388,7 +398,9 @@ impl Exchange {
             if self.shared.clock.now().saturating_sub(began) > patience {
                 return Err(BodyError::TooSlow);
             }
-            let _ = wait_one(channel.stream.as_fd(), Interest::Read, Duration::from_millis(500));
+            if !self.shared.await_socket(channel.stream.as_fd(), Interest::Read) {
+                return Err(BodyError::Interrupted);
+            }
         }
     }
 

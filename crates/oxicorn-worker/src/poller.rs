@@ -39,6 +39,7 @@ const LINE_LIMIT: u64 = 3000;
 const SHORTAGE_PAUSE: u64 = 250;
 
 /// What a polling thread owns.
+#[derive(Debug)]
 pub(crate) struct Poller {
     /// The application thread's number; `None` for the monitor.
     pub(crate) thread: Option<usize>,

@@ -246,14 +246,21 @@ impl Shared {
         poller: &mut Poller,
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
+        let date = poller.date.at(poller.now);
+        self.run_stored(poller.thread.unwrap_or(0), poller.now, date, channel)
+    }
+
+    /// Runs a request that is kept in its channel.
+    pub(crate) fn run_stored(
+        self: &Arc<Self>,
+        thread: usize,
+        now: u64,
+        date: [u8; 29],
+        channel: Box<Channel>,
+    ) -> Option<Box<Channel>> {
         let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);
         let complete = if streaming { Complete::Streaming } else { Complete::Stored };
-        let turn = Turn {
-            thread: poller.thread.unwrap_or(0),
-            now: poller.now,
-            date: poller.date.at(poller.now),
-        };
-        self.run(channel, turn, &[], &Head::default(), complete)
+        self.run(channel, Turn { thread, now, date }, &[], &Head::default(), complete)
     }
 
     /// The application's turn.
@@ -337,6 +344,10 @@ impl Shared {
         let inside = Inside::enter(self, turn.thread, ticket);
         let exchange = self.app.call(request, exchange);
         drop(inside);
+        if self.control.park.is_some() {
+            // There is no monitor that would keep the coarse clock going.
+            self.clock.now();
+        }
         let over = self.clock.coarse();
         let slow = over > before + 1;
         // Between two requests nothing is stuck, however long the queue is.

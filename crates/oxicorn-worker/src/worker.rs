@@ -13,7 +13,7 @@ use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
 use crate::token::{Holder, Next};
-use crate::{Application, Config};
+use crate::{Application, Config, Park};
 
 /// What a signal means to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Control {
     pub access_log: Option<Arc<AccessLog>>,
     /// The worker's record on the scoreboard, if there is a master to read it.
     pub slot: Option<Slot>,
+    /// How an exchange waits for its client under a foreign loop; blocks the thread if `None`.
+    pub park: Option<Park>,
 }
 
 impl Default for Control {
@@ -51,6 +53,7 @@ impl Default for Control {
             on_max_requests: Box::new(|| ()),
             access_log: None,
             slot: None,
+            park: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Arc;
 
 use oxicorn_worker::error_log::CRITICAL;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -15,8 +16,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 
-use crate::wsgi::start;
 use crate::wsgi::transaction::Slot;
+use crate::wsgi::{Foreign, start};
 
 /// The object's memory as CPython sees it.
 #[repr(C)]
@@ -32,7 +33,7 @@ pub(crate) struct Responder(Py<PyAny>);
 
 impl Responder {
     /// Makes an object of `kind`, which [`responder_type`] made.
-    pub(crate) fn new(kind: &Bound<'_, PyType>) -> PyResult<Self> {
+    pub(crate) fn new(kind: &Bound<'_, PyType>, foreign: Option<Arc<Foreign>>) -> PyResult<Self> {
         // SAFETY: `kind` is a ready type without items, made by `responder_type`.
         let object = unsafe { ffi::PyType_GenericAlloc(kind.as_type_ptr(), 0) };
         // SAFETY: `object` is null with an exception set, or a new reference that is ours to own.
@@ -45,7 +46,7 @@ impl Responder {
         // SAFETY: the type's size is that of `Object`, so the field is inside the allocation.
         let slot = unsafe { &raw mut (*object).slot };
         // SAFETY: in bounds, aligned as the allocation is, and nothing there to drop.
-        unsafe { slot.write(Slot::default()) };
+        unsafe { slot.write(Slot::new(foreign)) };
         Ok(Self(owned.unbind()))
     }
 

@@ -221,9 +221,13 @@ impl Live {
             self.consumed = 0;
             let mut unread = std::mem::take(&mut self.unread);
             let exchange = self.exchange();
-            let outcome = py.detach(|| exchange.read_body(&mut unread, max.min(CHUNK)));
+            let foreign = exchange.is_foreign();
+            let mut read = || exchange.read_body(&mut unread, max.min(CHUNK));
+            let outcome = if foreign { read() } else { py.detach(read) };
             self.unread = unread;
             match outcome {
+                // What the loop raised where it was waited for.
+                Err(BodyError::Interrupted) => return Err(PyErr::fetch(py)),
                 Ok(read) => self.body_ended = read == 0,
                 Err(error) => self.body_error = Some(error),
             }

@@ -8,6 +8,7 @@ mod body;
 mod environ;
 mod fields;
 mod file_wrapper;
+mod foreign;
 mod input;
 mod proxied;
 mod request_hooks;
@@ -16,7 +17,7 @@ pub(crate) mod transaction;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_worker::error_log::{CRITICAL, ERROR};
 use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
@@ -27,6 +28,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use self::body::Failure;
 use self::environ::{Cache, Constants};
 use self::file_wrapper::{FileWrapper, PlainFiles};
+pub(crate) use self::foreign::Foreign;
 use self::input::{MemoryInput, StreamInput};
 use self::request_hooks::{FieldLine, RequestHooks};
 use crate::errors::{self, ErrorStream};
@@ -57,6 +59,7 @@ pub(crate) struct WsgiApplication {
     spare: Mutex<Vec<Responder>>,
     files: PlainFiles,
     hooks: Option<RequestHooks>,
+    foreign: Option<Arc<Foreign>>,
     warned_dropped: AtomicBool,
     warned_excess: AtomicBool,
     /// What a signal handler raised to end the process.
@@ -145,11 +148,27 @@ impl WsgiApplication {
             spare: Mutex::new(Vec::new()),
             files: PlainFiles::new(py)?,
             hooks: hooks.map(RequestHooks::new),
+            foreign: None,
             warned_dropped: AtomicBool::new(false),
             warned_excess: AtomicBool::new(false),
             interrupt: Mutex::new(None),
             keys,
         })
+    }
+
+    /// Puts the calls under a loop of Python's; to be done before the first one.
+    pub(crate) fn under(&mut self, foreign: Arc<Foreign>) {
+        self.foreign = Some(foreign);
+    }
+
+    /// Has every request's environ say this too, in place of what the server says of itself.
+    ///
+    /// # Errors
+    ///
+    /// An exception of Python's own (out of memory).
+    pub(crate) fn merge_environ(&self, py: Python<'_>, extra: &Bound<'_, PyDict>) -> PyResult<()> {
+        let mut templates = self.templates.iter().flatten();
+        templates.try_for_each(|template| template.bind(py).update(extra.as_mapping()))
     }
 
     /// Makes environ, with everything that must be copied before Python code runs.
@@ -278,7 +297,8 @@ impl WsgiApplication {
 
     fn take_responder(&self, py: Python<'_>) -> PyResult<Responder> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.map_or_else(|| Responder::new(self.responder_type.bind(py)), Ok)
+        let new = || Responder::new(self.responder_type.bind(py), self.foreign.clone());
+        spare.map_or_else(new, Ok)
     }
 
     /// Keeps the object for another request, unless the application kept it.
@@ -355,6 +375,11 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
         {
             log::debug!(target: ERROR, "client gone: {}: {error}", call.doing());
         }
+        Some(Failure::Application(error))
+            if responder
+                .slot()
+                .foreign()
+                .is_some_and(|foreign| foreign.take_failure(py, &call.environ, error)) => {}
         Some(Failure::Application(error)) => errors::report(py, &call.doing(), error),
         None => log::error!(target: CRITICAL, "{}: a panic; please report", call.doing()),
     }

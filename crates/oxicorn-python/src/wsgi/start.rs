@@ -12,6 +12,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use super::body::Failure;
 use super::transaction::{Lease, Phase, Slot};
 use crate::ffi::{Arguments, Returned, latin1_bytes};
 
@@ -136,24 +137,26 @@ fn write(py: Python<'_>, slot: &Slot, data: &Bound<'_, PyBytes>) -> PyResult<()>
     if data.is_empty() {
         return Ok(());
     }
-    send_item(py, &mut live, data, false)
-        .map_err(|_gone| PyBrokenPipeError::new_err("the client closed the connection"))
+    send_item(py, &mut live, data, false).map_err(|failure| match failure {
+        Failure::Gone => PyBrokenPipeError::new_err("the client closed the connection"),
+        Failure::Application(error) => error,
+    })
 }
 
-/// Sends one item and waits, with the interpreter released, while the client takes too little.
+/// Sends one item and waits, so that others go on, while the client takes too little.
 pub(super) fn send_item(
     py: Python<'_>,
     live: &mut Lease<'_>,
     item: &[u8],
     last: bool,
-) -> Result<(), oxicorn_worker::Gone> {
+) -> Result<(), Failure> {
     let sent = if item.len() > RELEASE {
         py.detach(|| live.send_item(item, last))
     } else {
         live.send_item(item, last)
     };
     match sent? {
-        Sent::Full if !last => py.detach(|| live.wait_room()),
+        Sent::Full if !last => live.wait_room(py),
         Sent::Full | Sent::Taken => Ok(()),
     }
 }

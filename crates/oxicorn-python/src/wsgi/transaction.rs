@@ -10,12 +10,15 @@
 //! race. After the end the object may live on in the application's hands, without an exchange.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_http::h1::encode::{BodyFraming, BodyWriter, RequestFacts, ResponseHead, error_page};
 use oxicorn_worker::{BodyError, Exchange, Gone, Sent};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+
+use super::body::Failure;
+use super::foreign::Foreign;
 
 /// Up to this many bytes an item is copied behind what precedes it and sent in one piece.
 const JOIN: usize = 32 * 1024;
@@ -25,6 +28,7 @@ const JOIN: usize = 32 * 1024;
 pub(crate) struct Slot {
     place: Mutex<Place>,
     returned: Condvar,
+    foreign: Option<Arc<Foreign>>,
 }
 
 #[derive(Debug)]
@@ -45,6 +49,16 @@ impl Default for Place {
 }
 
 impl Slot {
+    /// A place without a request; `foreign` is the loop that its requests will run under.
+    pub(crate) fn new(foreign: Option<Arc<Foreign>>) -> Self {
+        Self { foreign, ..Self::default() }
+    }
+
+    /// The loop that the requests run under, if there is one.
+    pub(super) fn foreign(&self) -> Option<&Foreign> {
+        self.foreign.as_deref()
+    }
+
     /// Begins a request.
     pub(crate) fn open(&self, exchange: Exchange) {
         let mut place = self.lock();
@@ -81,6 +95,9 @@ impl Slot {
         if let Ok(lease) = self.borrow() {
             return lease;
         }
+        if let Some(foreign) = self.foreign() {
+            return self.claim_under(py, foreign);
+        }
         let live = py.detach(|| {
             let mut place = self.lock();
             loop {
@@ -94,6 +111,23 @@ impl Slot {
             }
         });
         Lease { slot: self, live: Some(live) }
+    }
+
+    /// The same where all callers share one thread: whoever has the state is waiting itself, and
+    /// gets on only while this call lets it.
+    fn claim_under(&self, py: Python<'_>, foreign: &Foreign) -> Lease<'_> {
+        loop {
+            foreign.pause(py);
+            if let Ok(lease) = self.borrow() {
+                return lease;
+            }
+            let mut place = self.lock();
+            if let Place::Ended(spare) = &mut *place {
+                let live = spare.take().unwrap_or_default();
+                *place = Place::Away { awaited: false };
+                return Lease { slot: self, live: Some(live) };
+            }
+        }
     }
 
     /// Ends the request and gives the exchange back.
@@ -377,15 +411,24 @@ impl Live {
         self.note(sent)
     }
 
-    /// Blocks until there is room after [`Sent::Full`]; the interpreter must be released.
+    /// Waits until there is room after [`Sent::Full`].
     ///
     /// # Errors
     ///
-    /// [`Gone`] when the client is.
-    pub(crate) fn wait_room(&mut self) -> Result<(), Gone> {
-        let waited = self.exchange().wait_room();
+    /// The client is gone, or a foreign loop wants something else of this call.
+    pub(super) fn wait_room(&mut self, py: Python<'_>) -> Result<(), Failure> {
+        let exchange = self.exchange();
+        let waited = if exchange.is_foreign() {
+            let waited = exchange.wait_room();
+            if let Some(error) = PyErr::take(py) {
+                return Err(Failure::Application(error));
+            }
+            waited
+        } else {
+            py.detach(|| exchange.wait_room())
+        };
         self.gone |= waited.is_err();
-        waited
+        Ok(waited?)
     }
 
     /// Sends an interim response of the application.

@@ -27,10 +27,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "CLASS",
         kind: Kind::WorkerClass,
         default: "sync",
-        short: "How a worker runs the application: sync or gthread",
-        long: "Both are the same engine here; it takes slow clients off the application in \
-           either case. With one thread the application runs strictly one request at a \
-           time, on the main thread.",
+        short: "How a worker runs the application: sync, gthread or gevent",
+        long: "All are the same engine, which takes slow clients off the application. `sync` and \
+           `gthread` run it on threads; `gevent` runs each request in a greenlet, at most \
+           `worker_connections` at a time, and patches the standard library first. With one \
+           thread the application runs strictly one request at a time, on the main thread.",
         support: Support::Works,
         apply: |settings, value| {
             settings.worker_class = value.worker_class()?;

@@ -1,0 +1,170 @@
+//! The engine under an event loop of Python's, such as gevent's hub.
+
+use std::os::fd::{AsFd, RawFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oxicorn_os::inherit::adopt;
+use oxicorn_os::listener::ListenerInfo;
+use oxicorn_worker::{Control, ForeignWorker, Ready};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::engine::{on_max_requests, on_signal, server_name};
+use crate::log;
+use crate::master::Slot;
+use crate::settings::{Settings, worker_config};
+use crate::wsgi::{Foreign, WsgiApplication};
+
+/// A complete request that waits for its greenlet, task or thread of control.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct ReadyRequest(Mutex<Option<Ready>>);
+
+/// Serves a WSGI application on open listeners, driven by a loop that watches one descriptor.
+///
+/// All methods are for the thread of the loop.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct LoopHandle {
+    worker: Mutex<Option<Arc<ForeignWorker>>>,
+    ended_by: Arc<AtomicU8>,
+}
+
+#[pymethods]
+impl LoopHandle {
+    /// Gets ready; descriptors are duplicated, and stay the caller's.
+    ///
+    /// `wait(fd, writing, seconds)` waits in the loop's way, `report(environ, type, value,
+    /// traceback)` gets what the application raises (without it the error log does), and `environ`
+    /// is merged over what the server says of itself. The rest is as for `Engine`.
+    #[new]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, environ = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
+    fn new(
+        py: Python<'_>,
+        app: Py<PyAny>,
+        settings: &Settings,
+        listener_fds: Vec<RawFd>,
+        wait: Py<PyAny>,
+        report: Option<Py<PyAny>>,
+        environ: Option<&Bound<'_, PyDict>>,
+        max_requests: Option<u64>,
+        slot: Option<&Slot>,
+        signal_fd: Option<RawFd>,
+        master_fd: Option<RawFd>,
+        notify_fd: Option<RawFd>,
+        request_hooks: Option<Py<PyAny>>,
+        access_log: bool,
+    ) -> PyResult<Self> {
+        let mut config = worker_config(settings.values());
+        config.max_requests = max_requests.unwrap_or(config.max_requests);
+        let mut listeners = Vec::new();
+        let mut names = Vec::new();
+        for number in listener_fds {
+            let listener = adopt(number)?;
+            names.push(server_name(&ListenerInfo::of(listener.as_fd())?));
+            listeners.push(listener);
+        }
+        let foreign = Arc::new(Foreign::new(wait, report));
+        let siblings = config.has_siblings;
+        let mut app = WsgiApplication::new(py, app, &names, false, siblings, request_hooks)?;
+        app.under(Arc::clone(&foreign));
+        if let Some(environ) = environ {
+            app.merge_environ(py, environ)?;
+        }
+        let ended_by = Arc::new(AtomicU8::new(0));
+        let control = Control {
+            signals: signal_fd.map(adopt).transpose()?,
+            master: master_fd.map(adopt).transpose()?,
+            on_signal: on_signal(Arc::clone(&ended_by)),
+            on_max_requests: on_max_requests(notify_fd)?,
+            access_log: log::access_log().filter(|_| access_log),
+            slot: slot.map(Slot::record),
+            park: Some(Box::new(move |fd, interest, within| foreign.park(fd, interest, within))),
+        };
+        let worker = ForeignWorker::new(config, listeners, Arc::new(app), control)?;
+        Ok(Self { worker: Mutex::new(Some(Arc::new(worker))), ended_by })
+    }
+
+    /// What the loop watches for reading.
+    fn fileno(&self) -> PyResult<RawFd> {
+        Ok(self.worker()?.fileno())
+    }
+
+    /// One round of accepting, reading, flushing and looking at time limits; never waits and runs
+    /// no Python code.
+    fn turn(&self) -> PyResult<()> {
+        self.worker()?.turn();
+        Ok(())
+    }
+
+    /// Takes the oldest request that waits, if there is one.
+    fn next(&self) -> PyResult<Option<ReadyRequest>> {
+        let ready = self.worker()?.next_ready();
+        Ok(ready.map(|ready| ReadyRequest(Mutex::new(Some(ready)))))
+    }
+
+    /// Runs a request to the end of its response; other calls may come and go meanwhile.
+    fn run(&self, request: &ReadyRequest) -> PyResult<()> {
+        let worker = self.worker()?;
+        let ready = request.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ready) = ready {
+            worker.run(ready);
+        }
+        Ok(())
+    }
+
+    /// Seconds after which a turn is due though the descriptor says nothing.
+    fn next_deadline(&self) -> PyResult<f64> {
+        Ok(self.worker()?.next_deadline().as_secs_f64())
+    }
+
+    /// Stops accepting until `resume`.
+    fn pause(&self) -> PyResult<()> {
+        self.worker()?.pause();
+        Ok(())
+    }
+
+    /// Accepts again.
+    fn resume(&self) -> PyResult<()> {
+        self.worker()?.resume();
+        Ok(())
+    }
+
+    /// Stops accepting and finishes what is open.
+    fn drain(&self) -> PyResult<()> {
+        self.worker()?.drain();
+        Ok(())
+    }
+
+    /// Ends; connections are cut.
+    fn stop(&self) -> PyResult<()> {
+        self.worker()?.stop();
+        Ok(())
+    }
+
+    /// Whether it has ended, by itself after a drain or otherwise.
+    #[getter]
+    fn is_over(&self) -> bool {
+        self.worker().map_or(true, |worker| worker.is_over())
+    }
+
+    /// The number of the signal that ended it, or 0.
+    #[getter]
+    fn ended_by(&self) -> u8 {
+        self.ended_by.load(Ordering::Acquire)
+    }
+
+    /// Closes its descriptors, when it is over.
+    fn close(&self) {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(worker);
+    }
+}
+
+impl LoopHandle {
+    fn worker(&self) -> PyResult<Arc<ForeignWorker>> {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        worker.clone().ok_or_else(|| PyRuntimeError::new_err("the server is closed"))
+    }
+}

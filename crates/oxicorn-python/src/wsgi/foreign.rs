@@ -1,0 +1,67 @@
+//! What an event loop of Python's, such as gevent's hub, does for the exchanges that run under it.
+
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use oxicorn_os::epoll::Interest;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors;
+
+/// Pause between two looks at a state that another call has.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The two functions of a loop; both may switch to another call on this thread, so nothing may be
+/// locked, lent out or released around them.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    wait: Py<PyAny>,
+    report: Option<Py<PyAny>>,
+}
+
+impl Foreign {
+    /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1.
+    /// `report(environ, type, value, traceback)` gets what the application raised; without it that
+    /// goes to the error log.
+    pub(crate) fn new(wait: Py<PyAny>, report: Option<Py<PyAny>>) -> Self {
+        Self { wait, report }
+    }
+
+    /// Waits for a socket; `false` leaves an exception set for whoever called into the exchange.
+    pub(crate) fn park(&self, fd: RawFd, interest: Interest, within: Duration) -> bool {
+        Python::attach(|py| match self.wait(py, fd, interest == Interest::Write, within) {
+            Ok(()) => true,
+            Err(error) => {
+                error.restore(py);
+                false
+            }
+        })
+    }
+
+    /// Lets the others go on for a moment, in a wait that cannot be given up.
+    pub(super) fn pause(&self, py: Python<'_>) {
+        if let Err(error) = self.wait(py, -1, false, LOOK) {
+            errors::report(py, "Error while waiting for a request", &error);
+        }
+    }
+
+    /// Gives a failure of the application to the loop; `false` when that is not its business.
+    pub(super) fn take_failure(
+        &self,
+        py: Python<'_>,
+        environ: &Bound<'_, PyDict>,
+        error: &PyErr,
+    ) -> bool {
+        let Some(report) = &self.report else { return false };
+        let given = (environ, error.get_type(py), error.value(py), error.traceback(py));
+        if let Err(error) = report.bind(py).call1(given) {
+            errors::report(py, "Error in the event loop's error handler", &error);
+        }
+        true
+    }
+
+    fn wait(&self, py: Python<'_>, fd: RawFd, writing: bool, within: Duration) -> PyResult<()> {
+        self.wait.bind(py).call1((fd, writing, within.as_secs_f64())).map(drop)
+    }
+}

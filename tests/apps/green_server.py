@@ -1,0 +1,156 @@
+"""A program with `oxicorn.gevent.WSGIServer`; its argument names the scenario, its output tells."""
+
+from __future__ import annotations
+
+import sys
+
+import gevent
+from gevent import monkey
+
+monkey.patch_all()
+
+import http.client  # noqa: E402
+import socket  # noqa: E402
+
+from gevent.hub import get_hub  # noqa: E402
+from gevent.pool import Pool  # noqa: E402
+
+from oxicorn.gevent import WSGIServer  # noqa: E402
+
+
+class Log:
+    """Something with `write`."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/fail":
+        raise LookupError("no such thing")
+    if environ["PATH_INFO"] == "/slow":
+        gevent.sleep(float(environ["QUERY_STRING"]))
+    if environ["PATH_INFO"] == "/environ":
+        body = repr({key: environ.get(key) for key in ("mine", "SCRIPT_NAME")}).encode()
+    else:
+        body = b"hello"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+
+
+def get(server, path="/"):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, body.decode()
+
+
+def listening():
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(16)
+    return sock
+
+
+def spawns():
+    for spawn in ("default", Pool(5), 5, gevent.spawn, gevent.spawn_raw, None):
+        with WSGIServer(("127.0.0.1", 0), app, spawn=spawn, log=None) as server:
+            server.start()
+            print(get(server))
+
+
+def listeners():
+    for listener in (("127.0.0.1", 0), "127.0.0.1:0", "0", 0, listening()):
+        server = WSGIServer(listener, app, log=None)
+        server.start()
+        print(get(server), server.started, server.closed)
+        server.stop()
+        print(server.started, server.closed)
+
+
+def environ():
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, environ={"mine": 1})
+    server.start()
+    print(get(server, "/environ"))
+    with socket.create_connection(("127.0.0.1", server.server_port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        print(client.makefile("rb").readline())
+    server.stop()
+
+
+def logs():
+    log = Log()
+    server = WSGIServer(("127.0.0.1", 0), app, log=log)
+    server.start()
+    get(server, "/a?b=c")
+    gevent.sleep(0.1)
+    print(log.text, end="")
+    server.stop()
+
+
+def errors():
+    seen = []
+    get_hub().handle_error = lambda context, kind, error, traceback: seen.append(
+        (context["PATH_INFO"], kind.__name__, str(error), traceback is not None)
+    )
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    server.start()
+    print(get(server, "/fail")[0], seen)
+    server.stop()
+
+
+def stopping():
+    # A request that runs is waited for, one that takes longer than the time is killed.
+    server = WSGIServer(("127.0.0.1", 0), app, spawn=10, log=None)
+    server.start()
+    client = gevent.spawn(get, server, "/slow?0.5")
+    gevent.sleep(0.2)
+    server.stop(timeout=60)
+    print(client.get())
+    server = WSGIServer(("127.0.0.1", 0), app, spawn=10, log=None)
+    server.start()
+    client = gevent.spawn(get, server, "/slow?600")
+    gevent.sleep(0.2)
+    get_hub().exception_stream = None
+    server.stop(timeout=0.2)
+    print(client.get()[0], len(server.pool))
+
+
+def forever():
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    gevent.spawn_later(0.3, server.stop)
+    server.serve_forever()
+    print(server.started)
+
+
+def pausing():
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    server.start()
+    server.stop_accepting()
+    client = gevent.spawn(get, server)
+    gevent.sleep(0.3)
+    print(client.ready())
+    server.start_accepting()
+    print(client.get())
+    server.stop()
+
+
+def refusals():
+    for arguments in ({"keyfile": "a"}, {"ssl_context": object()}, {"handler_class": object}):
+        try:
+            WSGIServer(("127.0.0.1", 0), app, **arguments)
+        except TypeError as error:
+            print(error)
+    try:
+        WSGIServer(listening(), app, backlog=5)
+    except TypeError as error:
+        print(error)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
