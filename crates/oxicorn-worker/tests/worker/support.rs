@@ -139,10 +139,7 @@ impl Running {
     }
 
     pub(crate) fn dial(&self) -> Client {
-        let stream = TcpStream::connect(self.address).expect("connect");
-        stream.set_nodelay(true).expect("nodelay");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
-        Client { stream, buffer: Vec::new() }
+        Client::of(self.address)
     }
 
     /// Waits for the worker to end by itself.
@@ -177,6 +174,13 @@ pub(crate) struct Response {
 }
 
 impl Client {
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("connect");
+        stream.set_nodelay(true).expect("nodelay");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
+        Self { stream, buffer: Vec::new() }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("send");
     }
@@ -234,7 +238,7 @@ impl Client {
 }
 
 /// Waits until something holds.
-pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
