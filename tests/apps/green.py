@@ -110,3 +110,33 @@ def do_impatient(environ):
 
 def do_fail(environ):
     raise LookupError("no such thing")
+
+
+def do_leave(environ):
+    """Returns while a greenlet of its own still reads the body."""
+    import gevent
+
+    def read():
+        try:
+            environ["wsgi.input"].read()
+        except OSError:
+            pass
+
+    gevent.spawn(read)
+    gevent.sleep(0.05)
+    return "200 OK", [b"left"]
+
+
+def do_both(environ):
+    """Two greenlets that read at a time: the second one is told so."""
+    import gevent
+
+    def read():
+        try:
+            return environ["wsgi.input"].read().decode()
+        except (ValueError, RuntimeError) as error:
+            return str(error)
+
+    first, second = gevent.spawn(read), gevent.spawn(read)
+    gevent.joinall([first, second])
+    return "200 OK", [f"{first.value}, {second.value}".encode()]

@@ -189,3 +189,64 @@ def test_the_workers_end_with_their_master(green, dial):
             return stat.read().rpartition(")")[2].split()[0] == "Z"
 
     eventually(is_gone)
+
+
+def test_a_request_whose_body_a_greenlet_still_reads_stops_nobody(green, dial):
+    server = green("green", "--request-buffering=off")
+    with dial(server) as peer, dial(server) as other:
+        peer.send(b"POST /leave HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
+        for _ in range(3):
+            assert other.get("/hello").body == b"hello"
+            time.sleep(0.1)
+        peer.send(b"cd")
+        assert peer.response().body == b"left"
+        assert other.get("/hello").body == b"hello"
+
+
+def test_a_body_has_one_reader_at_a_time(green, dial):
+    server = green("green", "--request-buffering=off")
+    with dial(server) as peer:
+        peer.send(b"POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
+        time.sleep(0.3)
+        peer.send(b"cd")
+        assert peer.response().body == b"abcd, wsgi.input: another thread is using this request"
+
+
+def test_a_preloaded_application_is_served(serve, dial):
+    with dial(serve("hello", "-k", "gevent", "--preload")) as peer:
+        assert peer.get("/").status == 200
+
+
+def test_a_saved_file_replaces_the_worker(serve, dial, tmp_path):
+    module = tmp_path / "changing.py"
+    text = 'def app(environ, start):\n    start("200 OK", [])\n    return [b"{}"]\n'
+    module.write_text(text.format("one"))
+    server = serve("changing:app", "-k", "gevent", "--reload", cwd=tmp_path)
+    with dial(server) as peer:
+        assert peer.get().body == b"one"
+    module.write_text(text.format("other"))
+
+    def answer():
+        with dial(server) as peer:
+            return peer.get("/", "Connection: close").body
+
+    eventually(lambda: answer() == b"other")
+
+
+def test_requests_are_counted_for_max_requests(serve, dial):
+    server = serve("hello", "-k", "gevent", "--max-requests", "3")
+    [first] = eventually(server.workers)
+    for _ in range(3):
+        with dial(server) as peer:
+            assert peer.get("/").status == 200
+    eventually(lambda: first not in server.workers())
+    with dial(server) as peer:
+        assert peer.get("/").status == 200
+
+
+def test_without_gevent_it_is_said_how_to_get_it(oxicorn, tmp_path):
+    (tmp_path / "gevent.py").write_text("raise ImportError('not there')\n")
+    done = oxicorn("-k", "gevent", "apps.hello:app")
+    assert done.returncode == 1
+    assert "pip install gevent" in done.stderr
+    assert "Traceback" not in done.stderr
