@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from support import eventually
+from support.server import environment
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-STARTED = {"hello", "flask_app", "streaming", "upload", "django_app"}
+STARTED = {"hello", "flask_app", "streaming", "upload", "django_app", "gevent_server"}
 
 
 @pytest.fixture
@@ -64,3 +70,27 @@ def test_upload(example, dial):
     peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
     expected = f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}\n"
     assert peer.response().body == expected.encode()
+
+
+def test_gevent():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    program = [sys.executable, "gevent_server.py", str(port)]
+    process = subprocess.Popen(
+        program, cwd=EXAMPLES, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    try:
+
+        def answer():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+                    return response.read()
+            except OSError:
+                return None  # it does not listen yet
+
+        assert eventually(answer) == b"0\n1\n2\n"
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert '"GET / HTTP/1.1" 200' in said

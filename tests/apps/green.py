@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -117,10 +118,8 @@ def do_leave(environ):
     import gevent
 
     def read():
-        try:
+        with contextlib.suppress(OSError):
             environ["wsgi.input"].read()
-        except OSError:
-            pass
 
     gevent.spawn(read)
     gevent.sleep(0.05)
