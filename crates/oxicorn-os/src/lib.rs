@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of HTTP or of workers: descriptors, sockets, files, processes. The master uses
 //! [`listener`], [`pidfile`] and [`process`]; a worker [`epoll`], [`stream`], [`waker`] and
-//! [`spool`], which never block unless a name says `wait`; the [`scoreboard`] is what they share.
+//! [`spool`], which never block unless a name says `wait`; the [`scoreboard`] and the [`passage`] are what
+//! they share.
 
 pub mod epoll;
 mod error;
@@ -13,6 +14,7 @@ mod error;
 pub mod inherit;
 pub mod listener;
 mod log_file;
+pub mod passage;
 pub mod pidfile;
 pub mod process;
 #[expect(unsafe_code, reason = "a shared mapping becomes a slice of atomics")]

@@ -33,6 +33,7 @@ const PID: usize = 1;
 const GENERATION: usize = 2;
 const HEARTBEAT: usize = 3;
 const CONNECTIONS: usize = 4;
+const TAKES: usize = 5;
 const BUSY: usize = 8;
 const REQUESTS: usize = 9;
 const HEAD: usize = 16;
@@ -158,6 +159,19 @@ impl Scoreboard {
         let record = self.words.chunks_exact(RECORD).nth(index)?;
         Some(Slot { record })
     }
+
+    /// The other workers that run with the same settings as this one, living or not.
+    pub fn siblings(&self, own: Slot) -> impl Iterator<Item = Slot> + use<> {
+        let generation = own.generation();
+        // The lowest free record is claimed first, so nobody ever was behind one that never was.
+        self.words
+            .chunks_exact(RECORD)
+            .map(|record| Slot { record })
+            .take_while(|slot| slot.generation() != 0)
+            .filter(move |slot| {
+                slot.generation() == generation && !ptr::eq(slot.record, own.record)
+            })
+    }
 }
 
 /// The record of one worker.
@@ -181,6 +195,7 @@ impl Slot {
         self.record[BUSY].store(0, Ordering::Relaxed);
         self.record[REQUESTS].store(0, Ordering::Relaxed);
         self.record[CONNECTIONS].store(0, Ordering::Relaxed);
+        self.record[TAKES].store(0, Ordering::Relaxed);
         self.record[PID].store(0, Ordering::Relaxed);
         self.record[GENERATION].store(generation, Ordering::Relaxed);
         self.record[HEARTBEAT].store(now_ms, Ordering::Relaxed);
@@ -210,14 +225,33 @@ impl Slot {
     }
 
     /// Notes what the worker is doing.
+    ///
+    /// Of two workers that note a state and then look at each other's, at least one sees the other's.
     pub fn set_state(&self, state: State) {
-        self.record[STATE].store(state.word(), Ordering::Release);
+        self.record[STATE].store(state.word(), Ordering::SeqCst);
     }
 
     /// What the worker is doing.
     #[must_use]
     pub fn state(&self) -> State {
-        State::of(self.record[STATE].load(Ordering::Acquire))
+        State::of(self.record[STATE].load(Ordering::SeqCst))
+    }
+
+    /// Notes how many threads run requests that may come from elsewhere; 0 while none may.
+    pub fn set_takes(&self, threads: usize) {
+        self.record[TAKES].store(threads as u64, Ordering::Relaxed);
+    }
+
+    /// How many requests from elsewhere the worker could begin at once: a hint, out of date as soon
+    /// as it is read. Threads beyond [`ENTRIES`] do not count.
+    #[must_use]
+    pub fn idle_threads(&self) -> usize {
+        if self.state() != State::Serving {
+            return 0;
+        }
+        let takes = self.record[TAKES].load(Ordering::Relaxed);
+        let takes = usize::try_from(takes).unwrap_or(0).min(ENTRIES);
+        takes.saturating_sub(self.record[BUSY].load(Ordering::Relaxed).count_ones() as usize)
     }
 
     /// Tells the master that the worker gets on: `now_ms` is [`monotonic_ms`].
@@ -445,6 +479,35 @@ mod tests {
             }
             stop.store(true, Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn idle_threads_are_those_that_take_and_run_nothing() {
+        let slot = slot();
+        slot.set_takes(2);
+        assert_eq!(slot.idle_threads(), 0, "it does not serve yet");
+        slot.set_state(State::Serving);
+        assert_eq!(slot.idle_threads(), 2);
+        let tickets: Vec<_> = (0..3).map(|_| slot.begin(1, b"GET", b"/", b"")).collect();
+        assert_eq!(slot.idle_threads(), 0);
+        tickets.into_iter().for_each(|ticket| slot.end(ticket));
+        slot.set_takes(0);
+        assert_eq!(slot.idle_threads(), 0);
+        slot.set_takes(ENTRIES + 9);
+        assert_eq!(slot.idle_threads(), ENTRIES);
+    }
+
+    #[test]
+    fn siblings_have_the_same_settings_and_are_others() {
+        let board = Scoreboard::create(6).expect("memory for a test");
+        let slots: Vec<_> = (0..6).filter_map(|index| board.slot(index)).collect();
+        for (slot, generation) in slots.iter().zip([1, 2, 1, 1]) {
+            slot.claim(generation, 7);
+            slot.set_pid(u32::try_from(generation).expect("small") * 10);
+        }
+        let pids: Vec<_> = board.siblings(slots[2]).map(|slot| slot.pid()).collect();
+        assert_eq!(pids, [10, 10]);
+        assert_eq!(board.siblings(slots[1]).count(), 0);
     }
 
     #[test]
