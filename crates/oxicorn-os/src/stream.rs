@@ -48,6 +48,13 @@ impl Stream {
         recv(&self.0, buffer, RecvFlags::empty()).map(|(count, _)| count).into()
     }
 
+    /// Whether no more bytes will come: the peer closed its side, or the connection is broken.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let peeked = recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked.map(|(count, _)| count).into(), Moved::Bytes(0) | Moved::Broken)
+    }
+
     /// Writes as much as the socket takes.
     #[inline]
     pub fn write(&self, bytes: &[u8]) -> Moved {

@@ -49,6 +49,11 @@ impl BodyStore {
         Ok(())
     }
 
+    /// The bytes received so far, unless they went to a file.
+    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+        self.file.is_none().then_some(self.memory.as_slice())
+    }
+
     /// The complete body, for the application.
     ///
     /// # Errors

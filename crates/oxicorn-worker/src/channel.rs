@@ -113,6 +113,8 @@ pub(crate) struct Channel {
     pub(crate) armed: u64,
     /// What the reactor watches the socket for.
     pub(crate) watched: Option<Interest>,
+    /// Since when its complete request waits for a thread; 0 when none does.
+    pub(crate) queued_at: u64,
     /// Requests begun.
     pub(crate) requests: u32,
     /// When the stage began.
@@ -141,6 +143,7 @@ impl Channel {
             deadline,
             armed: NEVER,
             watched: None,
+            queued_at: 0,
             requests: 0,
             since: now,
             link,

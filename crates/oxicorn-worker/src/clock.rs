@@ -31,6 +31,11 @@ impl Clock {
         self.base + reading
     }
 
+    /// A time on the scoreboard as a reading of this clock, never 0.
+    pub(crate) fn relative(&self, absolute: u64) -> u64 {
+        absolute.saturating_sub(self.base).max(1)
+    }
+
     /// The last reading by anyone; the monitor reads each millisecond while there is activity.
     pub(crate) fn coarse(&self) -> u64 {
         self.coarse.load(Ordering::Relaxed)

@@ -26,6 +26,10 @@ pub struct Config {
     pub connections: usize,
     /// Most requests of one connection; 0 is no limit.
     pub keepalive_requests: u32,
+    /// Time that a complete request may wait for an application thread; zero is no limit.
+    pub queue_timeout: Duration,
+    /// Most complete requests that may wait; 0 is no limit.
+    pub queue_limit: usize,
     /// Requests after which the worker asks to be replaced; 0 is never.
     pub max_requests: u64,
     /// Whether the application is called only when the body is complete.
@@ -74,6 +78,8 @@ impl Default for Config {
             send_timeout: Duration::from_secs(30),
             connections: 1000,
             keepalive_requests: 0,
+            queue_timeout: Duration::from_secs(30),
+            queue_limit: 0,
             max_requests: 0,
             request_buffering: true,
             body_memory: 64 * 1024,

@@ -19,12 +19,12 @@ use slotmap::{DefaultKey as Key, Key as _, KeyData};
 use crate::channel::{Channel, SILENCE, Stage, millis};
 use crate::clock::DateCache;
 use crate::error_log::CRITICAL;
-use crate::reactor::{FIRST_LISTENER, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
-use crate::token::Holder;
+use crate::reactor::{FIRST_LISTENER, HANDOFF, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
+use crate::token::{Holder, Token};
 use crate::{Link, Signal};
 
 /// Size of a polling thread's read buffer.
-const SCRATCH: usize = 64 * 1024;
+pub(crate) const SCRATCH: usize = 64 * 1024;
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 128;
 /// Connections accepted for one event by the only worker; several take one each, to share evenly.
@@ -53,6 +53,8 @@ pub(crate) struct Poller {
     pub(crate) queueing: bool,
     /// The token is no longer this thread's: stop after the connection at hand.
     pub(crate) lost: bool,
+    /// When to look again whether connections wait in the passage that nobody takes.
+    pub(crate) next_take_back: u64,
 }
 
 impl Poller {
@@ -66,12 +68,19 @@ impl Poller {
             now: 0,
             queueing: thread.is_none(),
             lost: false,
+            next_take_back: 0,
         }
     }
 
     /// The value of the token while this thread may poll.
     pub(crate) fn holder(&self) -> Holder {
         self.thread.map_or(Holder::Monitor, Holder::Thread)
+    }
+
+    /// Notes who may poll, and whether to queue.
+    pub(crate) fn look_at(&mut self, token: &Token) {
+        self.lost = token.holder() != self.holder();
+        self.queueing = self.thread.is_none() || token.is_eager();
     }
 }
 
@@ -82,7 +91,11 @@ impl Shared {
         let expired = self.expire(&mut core, poller.now);
         let again: Vec<_> = core.again.drain(..).collect();
         let closing = core.phase != Phase::Serving && !core.listeners.is_empty();
+        let overdue = core.queue_due() <= poller.now;
         drop(core);
+        if overdue {
+            self.refuse_overdue(poller);
+        }
         if closing {
             self.close_listeners(poller);
         }
@@ -110,6 +123,9 @@ impl Shared {
                 WAKE => self.woken(poller),
                 SIGNALS => self.read_signals(),
                 MASTER => self.read_master(),
+                HANDOFF => {
+                    self.take_over(poller);
+                }
                 token if token < u64::from(u32::MAX) => self.accept_some(poller, token),
                 _ => held = self.guarded(poller, ready, held),
             }
@@ -166,8 +182,7 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         let mut core = self.lock();
         let closing = held.and_then(|held| self.put_back(&mut core, held));
-        poller.lost = core.token.holder() != poller.holder();
-        poller.queueing = poller.thread.is_none() || core.token.is_eager();
+        poller.look_at(&core.token);
         let taken = self.take(&mut core, ready.token, ready.writable);
         drop(core);
         if let Some(closing) = closing {
@@ -229,6 +244,7 @@ impl Shared {
         for index in 0..count {
             self.accept_from(poller, index, LAST_ACCEPTS);
         }
+        self.leave_passage(poller);
         if poller.lost {
             return;
         }
@@ -239,7 +255,7 @@ impl Shared {
 
     /// Accepts up to this many waiting connections, and looks at each at once: its request is often
     /// there already.
-    fn accept_from(self: &Arc<Self>, poller: &mut Poller, index: usize, accepts: usize) {
+    pub(crate) fn accept_from(self: &Arc<Self>, poller: &mut Poller, index: usize, accepts: usize) {
         for _ in 0..accepts {
             if poller.lost || !self.has_room() {
                 return;
@@ -276,7 +292,7 @@ impl Shared {
 
     /// Whether one more connection fits, if need be in the place of an idle one; pauses accepting
     /// otherwise.
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         let mut core = self.lock();
         if core.phase == Phase::Stopped {
             return false;
@@ -291,7 +307,7 @@ impl Shared {
     }
 
     /// Closes the connection that was idle for longest if all places are taken.
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         let mut core = self.lock();
         if core.slots.len() < self.config.connections {
             return;
@@ -325,8 +341,7 @@ impl Shared {
         });
         let mut core = self.lock();
         let key = self.admit(&mut core, &stream);
-        poller.lost = core.token.holder() != poller.holder();
-        poller.queueing = poller.thread.is_none() || core.token.is_eager();
+        poller.look_at(&core.token);
         drop(core);
         let mut limit = millis(self.config.head_timeout);
         if self.config.gate.is_some() {

@@ -11,6 +11,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use oxicorn_os::epoll::{Epoll, Interest};
+use oxicorn_os::scoreboard::State;
 use oxicorn_os::stream::Stream;
 use oxicorn_os::waker::Waker;
 use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
@@ -18,8 +19,9 @@ use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
 use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::Clock;
 use crate::flusher::{Flusher, OutputLimits};
+use crate::queue::limit;
 use crate::timers::Timers;
-use crate::token::{Holder, Token};
+use crate::token::Token;
 use crate::worker::{Control, Crew};
 use crate::{Application, Config};
 
@@ -31,6 +33,9 @@ pub(crate) const WAKE: u64 = 0;
 pub(crate) const SIGNALS: u64 = 1;
 /// The pipe whose end tells that the master is gone.
 pub(crate) const MASTER: u64 = 2;
+
+/// Where connections of siblings come from.
+pub(crate) const HANDOFF: u64 = 3;
 
 /// Longest poll, so that the heartbeat goes on.
 const HEARTBEAT: u64 = 1000;
@@ -79,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) token: Token,
     /// Complete requests that wait for an application thread.
     pub(crate) ready: VecDeque<Box<Channel>>,
+    /// Milliseconds that they may wait.
+    pub(crate) queue_timeout: u64,
     /// Connections with bytes already read, or to be looked at without an event.
     pub(crate) again: VecDeque<Key>,
     pub(crate) timers: Timers,
@@ -113,7 +120,8 @@ impl Core {
         let draining = matches!(self.phase, Phase::Draining(until) if until <= now);
         let timer = self.timers.next().is_some_and(|at| at <= now);
         let closing = self.phase != Phase::Serving && !self.listeners.is_empty();
-        timer || resume || draining || closing || !self.again.is_empty()
+        let overdue = self.queue_due() <= now;
+        timer || resume || draining || closing || overdue || !self.again.is_empty()
     }
 }
 
@@ -135,6 +143,8 @@ pub(crate) struct Shared {
     pub(crate) sequences: Vec<AtomicU32>,
     /// Whether the holder of the token is in a poll that waits.
     pub(crate) waiting: AtomicBool,
+    /// Whether the holder of the token has events, and waits for the interpreter.
+    pub(crate) barred: AtomicBool,
     pub(crate) parked: AtomicBool,
     pub(crate) monitor: OnceLock<Thread>,
     /// The application threads of this process's `run`, and those that it left inside the
@@ -171,6 +181,7 @@ impl Shared {
             slots: SlotMap::new(),
             token: Token::default(),
             ready: VecDeque::new(),
+            queue_timeout: limit(config.queue_timeout),
             again: VecDeque::new(),
             timers: Timers::default(),
             phase: Phase::Serving,
@@ -191,6 +202,7 @@ impl Shared {
             kick: Waker::new()?,
             clock: Clock::new(),
             waiting: AtomicBool::new(false),
+            barred: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             monitor: OnceLock::new(),
             crew: Mutex::new(Crew::default()),
@@ -226,6 +238,7 @@ impl Shared {
                 log::error!(target: "oxicorn.error", "cannot watch a listener: {error}");
             }
         }
+        self.watch_passage();
     }
 
     /// Stops watching the listeners; what is queued there is left to the others.
@@ -239,13 +252,17 @@ impl Shared {
             // Fails only for a listener that could not be watched either.
             let _ = self.epoll.delete(listener.as_fd());
         }
+        self.unwatch_passage();
     }
 
-    /// While every application thread is busy, idle siblings are the better ones to accept.
-    pub(crate) fn leave_new_connections_to_siblings(&self, core: &mut Core) {
-        if self.config.has_siblings && core.accepting {
+    /// While every application thread is busy, idle siblings are the better ones to accept: whether
+    /// this begins now.
+    pub(crate) fn leave_new_connections_to_siblings(&self, core: &mut Core) -> bool {
+        let begins = self.config.has_siblings && core.accepting;
+        if begins {
             self.pause_accepting(core, 0);
         }
+        begins
     }
 
     /// Makes room in the slab for an accepted connection; its channel starts out with the caller.
@@ -371,7 +388,7 @@ impl Shared {
     }
 
     /// Accepts again, if that was paused because no connection could be spared.
-    fn room_for_another(&self, core: &mut Core) {
+    pub(crate) fn room_for_another(&self, core: &mut Core) {
         if core.resume_at != 0 {
             core.resume_at = 0;
             self.accept_connections(core);
@@ -430,6 +447,7 @@ impl Shared {
             return;
         }
         self.draining.store(true, Ordering::Relaxed);
+        self.show(State::Draining);
         self.pause_accepting(&mut core, NEVER - 1);
         core.phase = Phase::Draining(until);
         // Idle connections are looked at once more, as a request may be on its way.
@@ -457,21 +475,6 @@ impl Shared {
     fn cut(&self, core: &Core) {
         for slot in core.slots.values() {
             slot.stream.cut();
-        }
-    }
-
-    /// Queues a complete request for any application thread; `by` is who asks.
-    pub(crate) fn queue(&self, channel: Box<Channel>, by: Holder) {
-        let mut core = self.lock();
-        core.ready.push_back(channel);
-        let wake = core.token.wake_one();
-        let holder = core.token.holder();
-        drop(core);
-        if wake {
-            self.followers.notify_one();
-        } else if holder != by && matches!(holder, Holder::Thread(_)) {
-            // It took the token in the meantime, and may be in a poll that waits.
-            self.wake.wake();
         }
     }
 
@@ -530,6 +533,7 @@ impl Shared {
         if let Phase::Draining(until) = core.phase {
             next = next.min(until);
         }
+        next = next.min(core.queue_due());
         if core.resume_at != 0 {
             next = next.min(core.resume_at);
         }

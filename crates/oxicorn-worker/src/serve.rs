@@ -15,6 +15,7 @@ use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
 use crate::exchange::Ended;
 use crate::outbox::{Flushed, Outbox};
 use crate::poller::{Poller, plain};
+use crate::queue::is_abandoned;
 use crate::reactor::Shared;
 use crate::{Body, Exchange, Link, Request, error_log};
 
@@ -24,6 +25,9 @@ const PIPELINED: usize = 16;
 const LINGER: u64 = 2000;
 /// Unread body bytes that are read and forgotten to keep a connection.
 const DRAIN_BODY: usize = 64 * 1024;
+
+/// Logged for a request whose client has gone before it began; never sent.
+const CLIENT_GONE: u16 = 499;
 
 /// Where and when a request runs.
 #[derive(Clone, Copy)]
@@ -84,7 +88,7 @@ impl Shared {
     }
 
     /// Offers received bytes to the machine, and runs or queues what is complete.
-    fn received(
+    pub(crate) fn received(
         self: &Arc<Self>,
         poller: &mut Poller,
         mut channel: Box<Channel>,
@@ -236,16 +240,20 @@ impl Shared {
                 return self.answer(poller, channel, 503, is_head);
             }
         }
-        self.queue(channel, poller.holder());
-        None
+        let channel = self.queue(channel, poller.holder())?;
+        self.refuse_queued(poller, channel)
     }
 
-    /// Runs a queued request, and what its client pipelined behind it.
+    /// Runs a queued request, unless its client has gone.
     pub(crate) fn run_queued(
         self: &Arc<Self>,
         poller: &mut Poller,
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
+        if is_abandoned(&channel, poller.now) {
+            self.log_unanswered(&channel, CLIENT_GONE, 0);
+            return self.end(channel);
+        }
         let date = poller.date.at(poller.now);
         self.run_stored(poller.thread.unwrap_or(0), poller.now, date, channel)
     }
@@ -274,6 +282,7 @@ impl Shared {
         head: &Head,
         complete: Complete,
     ) -> Option<Box<Channel>> {
+        channel.queued_at = 0;
         let mut pending = channel.pending.take();
         let (bytes, head, body) = match &mut pending {
             Some(pending) => {
@@ -469,7 +478,7 @@ impl Shared {
     }
 
     /// Answers with a page of ours and closes.
-    fn answer(
+    pub(crate) fn answer(
         &self,
         poller: &mut Poller,
         channel: Box<Channel>,
@@ -491,12 +500,8 @@ impl Shared {
         let mut page = Vec::new();
         let server = self.config.server_header.as_deref().map(str::as_bytes);
         error_page(status, is_head, date, server, &mut page);
-        if let Some(log) = &self.control.access_log {
-            let none = AccessRecord::default();
-            let record = AccessRecord { remote_addr: channel.link.remote_addr.as_bytes(), ..none };
-            let body_bytes = body_length(&page);
-            write_record(log, AccessRecord { status, body_bytes, ..record });
-        }
+        self.log_unanswered(&channel, status, body_length(&page));
+        channel.queued_at = 0;
         channel.pending = None;
         channel.carry = Vec::new();
         let mut outbox = Outbox::default();
@@ -507,6 +512,17 @@ impl Shared {
         let until = now + millis(self.config.send_timeout);
         channel.enter(Stage::Flushing(Then::Linger), now, until);
         self.flush(now, channel, Then::Linger)
+    }
+
+    /// Writes the line of a request that the application does not see.
+    fn log_unanswered(&self, channel: &Channel, status: u16, body_bytes: u64) {
+        let Some(log) = &self.control.access_log else { return };
+        let remote_addr = channel.link.remote_addr.as_bytes();
+        let record = match &channel.pending {
+            Some(pending) => request_record(&pending.head, &pending.bytes, remote_addr),
+            None => AccessRecord { remote_addr, ..AccessRecord::default() },
+        };
+        write_record(log, AccessRecord { status, body_bytes, ..record });
     }
 }
 

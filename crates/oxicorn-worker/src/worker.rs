@@ -7,13 +7,13 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use oxicorn_os::epoll::{Events, wait_either};
-use oxicorn_os::scoreboard::Slot;
+use oxicorn_os::scoreboard::{Slot, State};
 
 use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
 use crate::token::{Holder, Next};
-use crate::{Application, Config, Park};
+use crate::{Application, Config, Handoff, Park};
 
 /// What a signal means to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Control {
     pub slot: Option<Slot>,
     /// How an exchange waits for its client under a foreign loop; blocks the thread if `None`.
     pub park: Option<Park>,
+    /// How connections go to other workers when this one is busy, if they may; needs `slot`.
+    pub handoff: Option<Handoff>,
 }
 
 impl Default for Control {
@@ -54,6 +56,7 @@ impl Default for Control {
             access_log: None,
             slot: None,
             park: None,
+            handoff: None,
         }
     }
 }
@@ -99,6 +102,9 @@ impl Worker {
     /// A thread cannot be started.
     pub fn run(&self) -> std::io::Result<()> {
         self.crew().members.push(thread::current().id());
+        if !self.shared.draining.load(Ordering::Relaxed) {
+            self.shared.show(State::Serving);
+        }
         let shared = Arc::clone(&self.shared);
         let monitor = thread::Builder::new()
             .name("oxicorn-monitor".into())
@@ -186,15 +192,16 @@ impl Shared {
             let queued = core.ready.len();
             match core.token.next(index, queued) {
                 Next::Run { wake } => {
-                    let channel = core.ready.pop_front();
+                    let next = core.ready.pop_front();
                     drop(core);
                     if wake {
                         self.followers.notify_one();
                     }
                     poller.now = self.clock.now();
-                    if let Some(channel) = channel {
+                    if let Some(channel) = next {
                         let key = channel.key;
-                        let held = self.contained(key, || self.run_queued(&mut poller, channel));
+                        let run = || self.run_queued(&mut poller, channel);
+                        let held = self.contained(key, run);
                         self.put_back_held(held);
                     }
                 }
@@ -269,15 +276,19 @@ impl Shared {
         self.app.released(&mut || {
             self.waiting.store(true, Ordering::SeqCst);
             self.epoll.wait(events, Some(patience));
+            // A wait that only timed out leads to no call that the monitor would have to watch.
+            let found = !events.is_empty();
+            self.barred.store(found, Ordering::SeqCst);
             self.waiting.store(false, Ordering::SeqCst);
+            // Before the interpreter is there, which another thread may keep for long.
+            if found
+                && self.parked.load(Ordering::SeqCst)
+                && let Some(monitor) = self.monitor.get()
+            {
+                monitor.unpark();
+            }
         });
-        // A wait that only timed out leads to no call that the monitor would have to watch.
-        if !events.is_empty()
-            && self.parked.load(Ordering::SeqCst)
-            && let Some(monitor) = self.monitor.get()
-        {
-            monitor.unpark();
-        }
+        self.barred.store(false, Ordering::SeqCst);
     }
 
     /// The life of the monitor: see that somebody polls, also while the application takes long.
@@ -300,9 +311,11 @@ impl Shared {
             let poll = match core.token.holder() {
                 Holder::Thread(index) => {
                     let sequence = sequences.get(index).copied().unwrap_or(0);
-                    let same = seen.get(index) == Some(&sequence) && sequence % 2 == 1;
-                    stuck = if same { stuck + 1 } else { 0 };
-                    stuck >= 2 && core.token.holder_is_stuck(self.config.threads)
+                    let inside = seen.get(index) == Some(&sequence) && sequence % 2 == 1;
+                    let barred = self.barred.load(Ordering::SeqCst);
+                    stuck = if inside || barred { stuck + 1 } else { 0 };
+                    let patience = if inside { STUCK_TICKS } else { BARRED_TICKS };
+                    stuck >= patience && core.token.holder_is_stuck(self.config.threads)
                 }
                 Holder::Nobody => core.token.nobody_polls(),
                 Holder::Monitor => true,
@@ -343,9 +356,15 @@ impl Shared {
             if core.token.holder() != Holder::Monitor || core.phase == Phase::Stopped {
                 return;
             }
-            self.leave_new_connections_to_siblings(&mut core);
-            let patience = self.patience(&core, poller.now).min(MONITOR_POLL);
+            let begins = self.leave_new_connections_to_siblings(&mut core);
+            let offers = !core.ready.is_empty() && self.hands_over();
+            let most = if offers { OFFER } else { MONITOR_POLL };
+            let patience = self.patience(&core, poller.now).min(most);
             drop(core);
+            if begins && self.hands_over() {
+                self.take_in(poller);
+                self.offer();
+            }
             wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
             self.kick.reset();
             poller.now = self.clock.now();
@@ -355,6 +374,8 @@ impl Shared {
             self.housekeeping(poller);
             self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
             self.handle_events(poller);
+            self.take_back(poller);
+            self.offer();
         }
     }
 
@@ -374,6 +395,12 @@ impl Shared {
 const TICK: Duration = Duration::from_millis(1);
 /// Looks without activity after which it sleeps.
 const QUIET_TICKS: u32 = 20;
+/// Looks at the same call after which its thread is taken for stuck.
+const STUCK_TICKS: u32 = 2;
+/// The same for a thread that waits for the interpreter: longer than another one that computes keeps it.
+const BARRED_TICKS: u32 = 12;
+/// Longest poll of the monitor while requests wait that an idle sibling could take.
+const OFFER: Duration = Duration::from_millis(2);
 /// Longest poll of the monitor: it keeps the coarse clock going.
 const MONITOR_POLL: Duration = Duration::from_millis(20);
 /// How often thread 0 looks for signals while it has nothing else to do.

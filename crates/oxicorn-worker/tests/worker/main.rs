@@ -2,6 +2,8 @@
 
 mod driver;
 mod foreign;
+mod handoff;
 mod hostile;
+mod queue;
 mod stress;
 mod support;

@@ -126,12 +126,16 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(config: Config) -> Self {
+        Self::start_with(config, Control::default())
+    }
+
+    pub(crate) fn start_with(config: Config, control: Control) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("address");
         let app = Arc::new(Fake::default());
         let listeners = vec![listener.into()];
-        let worker = Worker::new(config, listeners, app.clone(), Control::default());
+        let worker = Worker::new(config, listeners, app.clone(), control);
         let worker = worker.expect("worker");
         let serving = worker.clone();
         let thread = std::thread::spawn(move || serving.run().expect("threads"));
