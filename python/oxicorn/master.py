@@ -54,6 +54,8 @@ class Generation:
     """By address as the settings write it."""
     app: Callable[..., Any] | None = None
     """The application, if the master loads it."""
+    passage: _oxicorn.Passage | None = None
+    """Where its workers hand connections to each other, and no others."""
 
 
 class Server:
@@ -201,6 +203,8 @@ class Server:
                 umask=settings.umask,
                 owner=owner,
             )
+        if settings.worker_handoff and settings.workers > 1:
+            generation.passage = self._or_cannot_start(_oxicorn.Passage)
 
     def _inherited(self) -> dict[str, _oxicorn.Listener]:
         """The listeners that a predecessor hands over."""
@@ -305,7 +309,14 @@ class Server:
             try:
                 self._become(generation, (*own, notes))
                 code = worker.run(
-                    self, child, app=generation.app, slot=slot, notes=say, life=life, mask=mask
+                    self,
+                    child,
+                    app=generation.app,
+                    slot=slot,
+                    passage=generation.passage,
+                    notes=say,
+                    life=life,
+                    mask=mask,
                 )
             except BaseException:
                 self.log.exception("Exception in worker process")
@@ -332,6 +343,9 @@ class Server:
             for listener in other.listeners.values():
                 if listener not in mine:
                     listener.close()
+            if other is not generation and other.passage is not None:
+                # What is left in it must end with the workers it belongs to.
+                other.passage.close()
         self.cfg = generation.settings
 
     def _status(self) -> str:
@@ -438,6 +452,8 @@ class Server:
                     listener.close()  # the new master goes on there
                 else:
                     listener.unlink()
+            if generation is not kept and generation.passage is not None:
+                generation.passage.close()
         if kept:
             self._generations = {number: kept, self._newest: kept}
             self.cfg = kept.settings

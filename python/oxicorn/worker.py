@@ -103,14 +103,15 @@ def run(
     *,
     app: Callable[..., Any] | None,
     slot: _oxicorn.Slot,
+    passage: _oxicorn.Passage | None,
     notes: int,
     life: int,
     mask: set[int | signal.Signals],
 ) -> int:
     """Serves until told to stop; gives the exit code. All signals are blocked when it is called.
 
-    `notes` is the private pipe to the master, `life` one that ends when the master does, `mask`
-    the signals to be blocked from now on.
+    `passage` is shared with its siblings, `notes` is the private pipe to the master, `life` one
+    that ends when the master does, `mask` the signals to be blocked from now on.
     """
     worker.pid = os.getpid()
     worker._slot, worker._notes = slot, notes
@@ -150,10 +151,12 @@ def run(
             handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
             engine, serve = handle, lambda: gevent.serve(handle, settings)
         else:
-            threads = _oxicorn.Engine(worker.wsgi, settings, descriptors, **given)
+            threads = _oxicorn.Engine(worker.wsgi, settings, descriptors, passage=passage, **given)
             engine, serve = threads, threads.run
         for listener in worker.sockets:
             listener.close()  # the engine has its own
+        if passage is not None:
+            passage.close()
     except AppImportError as error:
         if not worker.alive:
             return 0  # TERM came while the module was imported

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Control, Signal, Worker};
+use oxicorn_worker::{Control, Handoff, Signal, Worker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::log;
-use crate::master::{RECYCLE, Slot};
+use crate::master::{Passage, RECYCLE, Slot};
 use crate::settings::{Settings, worker_config};
 use crate::wsgi::{ServerName, WsgiApplication};
 
@@ -38,9 +38,10 @@ impl Engine {
     /// `max_requests` replaces the setting's, with this worker's jitter. `signal_fd` brings a byte
     /// for each signal, `master_fd` ends with the master, and `notify_fd` takes the worker's word
     /// that it has served its share of requests. `request_hooks` is called around each request.
+    /// Connections go through `passage` to other workers while this one is busy; it needs `slot`.
     /// `access_log` is whether it writes to the log that `init_logs` has opened.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, passage = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
@@ -53,6 +54,7 @@ impl Engine {
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
         request_hooks: Option<Py<PyAny>>,
+        passage: Option<&Passage>,
         access_log: bool,
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
@@ -77,6 +79,7 @@ impl Engine {
             access_log: log::access_log().filter(|_| access_log),
             slot: slot.map(Slot::record),
             park: None,
+            handoff: handoff(slot, passage)?,
         };
         let shared = Arc::clone(&app);
         let worker = Mutex::new(Some(Worker::new(config, listeners, shared, control)?));
@@ -130,6 +133,13 @@ impl Engine {
     fn worker(&self) -> Option<Worker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What a worker shares with its siblings to hand connections over.
+fn handoff(slot: Option<&Slot>, passage: Option<&Passage>) -> PyResult<Option<Handoff>> {
+    let (Some(slot), Some(passage)) = (slot, passage) else { return Ok(None) };
+    let passage = passage.share()?;
+    Ok(passage.map(|passage| Handoff { board: slot.board(), passage }))
 }
 
 /// What PEP 3333 calls the server of a listener: never empty.

@@ -80,6 +80,8 @@ impl LoopHandle {
             on_max_requests: on_max_requests(notify_fd)?,
             access_log: log::access_log().filter(|_| access_log),
             slot: slot.map(Slot::record),
+            // Its greenlets are never all busy.
+            handoff: None,
             park: Some(Box::new(move |fd, interest, within| foreign.park(fd, interest, within))),
         };
         let worker = ForeignWorker::new(config, listeners, Arc::new(app), control)?;

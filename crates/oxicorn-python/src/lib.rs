@@ -32,7 +32,7 @@ mod _oxicorn {
     #[pymodule_export]
     use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
     #[pymodule_export]
-    use super::master::{Master, Slot};
+    use super::master::{Master, Passage, Slot};
     #[pymodule_export]
     use super::proxy_fix::{ProxyRules, explain_proxy};
     #[pymodule_export]

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxicorn_arbiter::{Arbiter, BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
-use oxicorn_os::inherit;
 use oxicorn_os::process::{self, signal_name};
 use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
 use oxicorn_os::watch::{Found, read_pipe, wait_readable};
+use oxicorn_os::{inherit, passage};
 use oxicorn_worker::error_log;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -37,6 +37,7 @@ const TICK: Duration = Duration::from_secs(1);
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct Slot {
     record: Record,
+    board: Scoreboard,
 }
 
 #[pymethods]
@@ -52,6 +53,41 @@ impl Slot {
     /// The record itself, for the engine.
     pub(crate) fn record(&self) -> Record {
         self.record
+    }
+
+    /// Where it is one of several.
+    pub(crate) fn board(&self) -> Scoreboard {
+        self.board
+    }
+}
+
+/// The sockets on which the workers of one generation hand connections to each other.
+#[pyclass(frozen, module = "oxicorn._oxicorn")]
+pub(crate) struct Passage {
+    inner: Mutex<Option<passage::Passage>>,
+}
+
+#[pymethods]
+impl Passage {
+    #[new]
+    fn new() -> PyResult<Self> {
+        Ok(Self { inner: Mutex::new(Some(passage::Passage::new()?)) })
+    }
+
+    /// Closes its descriptors.
+    fn close(&self) {
+        *self.lock() = None;
+    }
+}
+
+impl Passage {
+    fn lock(&self) -> MutexGuard<'_, Option<passage::Passage>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same sockets for the engine, unless they are closed.
+    pub(crate) fn share(&self) -> PyResult<Option<passage::Passage>> {
+        Ok(self.lock().as_ref().map(passage::Passage::try_clone).transpose()?)
     }
 }
 
@@ -147,7 +183,7 @@ impl Master {
         };
         record.claim(generation, monotonic_ms());
         inner.children.push(Child { age, pid: None, slot, record, notes: None });
-        Ok(Slot { record })
+        Ok(Slot { record, board: inner.board })
     }
 
     /// A worker exists; `notes` is the read end of its private pipe, non-blocking.

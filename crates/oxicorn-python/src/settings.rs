@@ -231,6 +231,8 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         connections: settings.worker_connections.max(1),
         keepalive_requests: settings.keepalive_requests,
         max_requests: settings.max_requests,
+        queue_timeout: settings.queue_timeout,
+        queue_limit: settings.queue_limit,
         request_buffering: settings.request_buffering,
         body_memory: settings.body_memory,
         response_buffer_limit: settings.response_buffer_limit,

@@ -180,4 +180,53 @@ pub(super) const SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    Setting {
+        name: "worker_handoff",
+        section: Section::WorkerProcesses,
+        flags: &["--worker-handoff"],
+        meta: "on|off",
+        kind: Kind::Switch,
+        default: "on",
+        short: "Move requests that wait in a busy worker to one that is idle",
+        long: "A kept-alive connection otherwise stays with its worker, also while that is busy \
+           with a slow request. The connection moves as a whole, with what its client has sent. \
+           Switch it off if requests of one connection must meet the same process.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.worker_handoff = value.flag()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "queue_timeout",
+        section: Section::WorkerProcesses,
+        flags: &["--queue-timeout"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "30",
+        short: "Time a complete request may wait for a thread; 0 is no limit",
+        long: "After it the answer is 503 with Retry-After, and the application is not called. \
+           Make it as short as the patience of clients: work for those who have given up only \
+           keeps the others waiting.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.queue_timeout = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "queue_limit",
+        section: Section::WorkerProcesses,
+        flags: &["--queue-limit"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: MOST },
+        default: "0",
+        short: "Most complete requests that wait in one worker; 0 is no limit",
+        long: "Above it the answer is 503 with Retry-After, at once.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.queue_limit = value.number()?;
+            Ok(())
+        },
+    },
 ];

@@ -1,0 +1,207 @@
+"""No request waits behind a busy worker while another one is idle.
+
+The slow requests here end when the test says so, or never: whatever is answered in between did not
+wait for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import threading
+from collections import Counter
+
+import pytest
+
+from support import Peer, eventually
+
+ENDLESS = ("--timeout", "0", "--graceful-timeout", "1", "--keep-alive", "600")
+
+
+@pytest.fixture
+def hogs(tmp_path):
+    """The folder in which slow requests are seen to begin and told to end."""
+    yield tmp_path
+    for begun in list(tmp_path.iterdir()):
+        begun.with_suffix(".end").touch()
+
+
+def request(path):
+    return f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
+
+
+def begin(peer, hogs, what, name):
+    """Sends a slow request, and gives the process id of the worker that is busy with it."""
+    peer.send(request(f"/{what}/{name}"))
+    eventually((hogs / name).exists)
+    return int((hogs / name).read_text())
+
+
+def pid_of(response):
+    assert response.status == 200
+    return int(response.body.split()[0])
+
+
+def warm(peers):
+    """Uses every connection once; gives the workers they are at, and puts the fullest one first."""
+    homes = {peer: pid_of(peer.get("/warm")) for peer in peers}
+    counts = Counter(homes.values())
+    peers.sort(key=lambda peer: (-counts[homes[peer]], homes[peer]))
+    return [homes[peer] for peer in peers]
+
+
+@pytest.mark.parametrize("what", ["sleep", "spin", "match"])
+@pytest.mark.parametrize(
+    ("workers", "threads", "slow", "connections"),
+    [(2, 1, 1, 16), (2, 1, 1, 200), (4, 2, 2, 100)],
+)
+def test_kept_connections_do_not_wait(serve, dial, hogs, what, workers, threads, slow, connections):
+    options = (*ENDLESS, "--threads", str(threads))
+    server = serve("hog", *options, workers=workers, env={"HOG": str(hogs)}, exit_status=None)
+    peers = [dial(server) for _ in range(connections)]
+    homes = warm(peers)
+    assert homes[0] == homes[slow], "no connection is where it will be busy"
+    busy = []
+    for number in range(slow):
+        busy.append(begin(peers[number], hogs, what, f"slow{number}"))
+    fast = peers[slow:]
+    for _ in range(3):
+        for peer in fast:
+            peer.send(request("/fast"))
+        answers = {pid_of(peer.response()) for peer in fast}
+        if threads == 1:
+            assert not set(busy) & answers
+    # New ones do not wait either.
+    for _ in range(8):
+        assert dial(server).get("/new").status == 200
+    if what != "match":
+        for number in range(slow):
+            (hogs / f"slow{number}.end").touch()
+            assert peers[number].response().status == 200
+        warm(peers)
+
+
+def test_pipelined_requests_move_with_their_connection(serve, dial, hogs):
+    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    peers = [dial(server) for _ in range(40)]
+    warm(peers)
+    begin(peers[0], hogs, "sleep", "slow")
+    paths = [f"/fast{number}" for number in range(20)]
+    for peer in peers[1:]:
+        peer.send(b"".join(request(path) for path in paths))
+    for peer in peers[1:]:
+        assert [peer.response().body.decode().split()[1] for _ in paths] == paths
+    (hogs / "slow.end").touch()
+    assert peers[0].response().status == 200
+
+
+def test_what_waits_for_all_goes_to_the_first_that_is_free(serve, dial, hogs):
+    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    peers = [dial(server) for _ in range(40)]
+    warm(peers)
+    begin(peers[0], hogs, "sleep", "first")
+    begin(peers[1], hogs, "sleep", "second")
+    for peer in peers[2:]:
+        peer.send(request("/fast"))
+    (hogs / "second.end").touch()
+    assert peers[1].response().status == 200
+    for peer in peers[2:]:
+        assert peer.response().status == 200
+    (hogs / "first.end").touch()
+    assert peers[0].response().status == 200
+
+
+def test_without_it_connections_stay(serve, dial, hogs):
+    options = (*ENDLESS, "--worker-handoff", "off")
+    server = serve("hog", *options, workers=2, env={"HOG": str(hogs)})
+    peers = [dial(server) for _ in range(60)]
+    homes = warm(peers)
+    busy = begin(peers[0], hogs, "sleep", "slow")
+    assert busy == homes[0]
+    stays = [peer for peer, home in zip(peers, homes, strict=True) if home == busy][1:]
+    goes = [peer for peer, home in zip(peers, homes, strict=True) if home != busy]
+    for peer in (*stays, *goes):
+        peer.send(request("/fast"))
+    for peer in goes:
+        assert peer.response().status == 200
+    (hogs / "slow.end").touch()
+    for peer in stays:
+        assert pid_of(peer.response()) == busy
+
+
+def answers_new(peer, old):
+    """Whether a new worker answers: an old one takes in what was waiting when it was to end."""
+    try:
+        return pid_of(peer.get("/new")) not in old
+    except TimeoutError:
+        return False
+
+
+def test_a_reload_leaves_no_request_behind(serve, dial, hogs):
+    server = serve("hog", "--timeout", "0", workers=2, env={"HOG": str(hogs)})
+    old = server.workers()
+    peers = [dial(server) for _ in range(40)]
+    warm(peers)
+    begin(peers[0], hogs, "sleep", "first")
+    begin(peers[1], hogs, "sleep", "second")
+    for peer in peers[2:]:
+        peer.send(request("/fast"))
+    server.signal(signal.SIGHUP)
+    eventually(lambda: answers_new(dial(server, timeout=2.0), old))
+    for number, name in enumerate(["first", "second"]):
+        (hogs / f"{name}.end").touch()
+        assert peers[number].response().status == 200
+    for peer in peers[2:]:
+        # Who has the old settings serves what was sent to the old settings.
+        assert pid_of(peer.response()) in old
+    eventually(lambda: not set(server.workers()) & set(old))
+
+
+def test_workers_that_are_killed_take_no_others_along(serve, hogs):
+    """Connections change hands all the time, and workers die; each client comes through."""
+    server = serve("sleepy", "--threads", "2", workers=3)
+    stop = threading.Event()
+    served = [0] * 12
+    wrong = []
+
+    def client(index):
+        chance = random.Random(index)
+        peer = Peer(server.connect())
+        while not stop.is_set():
+            path = "/15" if chance.random() < 0.3 else f"/{index}x{served[index]}"
+            try:
+                peer.send(request(path))
+                response = peer.response()
+            except (AssertionError, OSError) as error:
+                if "timed out" in str(error):
+                    wrong.append(f"no answer to {path}")
+                    return
+                peer.socket.close()  # its worker was killed
+                peer = Peer(server.connect())
+                continue
+            if response.body.decode() != path:
+                wrong.append(f"{path}: {response.body!r}")
+                return
+            served[index] += 1
+        peer.socket.close()
+
+    threads = [threading.Thread(target=client, args=(index,)) for index in range(len(served))]
+    for thread in threads:
+        thread.start()
+    try:
+        for killed in itertools.count():
+            eventually(lambda: min(served) >= 20 * (killed + 1) or wrong)  # noqa: B023
+            if killed == 5 or wrong:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(random.choice(server.workers()), signal.SIGKILL)
+            eventually(lambda: server.log().count("Booting") >= 4 + killed)  # noqa: B023
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong, wrong
+    eventually(lambda: server.connections() == 0)
