@@ -256,7 +256,8 @@ fn length(channel: &Channel) -> Option<usize> {
     // The size line, two line ends and the last chunk.
     let chunk = if is_decoded_chunks(pending) { 32 } else { 0 };
     let length = HEADER + pending.bytes.len() + body.len() + chunk + channel.carry.len();
-    (length <= SCRATCH && channel.outbox.is_none()).then_some(length)
+    let sent = channel.outbox.as_ref().is_none_or(|outbox| outbox.is_empty());
+    (length <= SCRATCH && sent).then_some(length)
 }
 
 const VERSION: u8 = 1;

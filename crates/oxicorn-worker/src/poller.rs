@@ -123,10 +123,15 @@ impl Shared {
                 WAKE => self.woken(poller),
                 SIGNALS => self.read_signals(),
                 MASTER => self.read_master(),
-                HANDOFF => {
-                    self.take_over(poller);
+                // A request may run right here, and nobody would see to the connection before.
+                token if token < u64::from(u32::MAX) => {
+                    self.put_back_held(held.take());
+                    if token == HANDOFF {
+                        self.take_over(poller);
+                    } else {
+                        self.accept_some(poller, token);
+                    }
                 }
-                token if token < u64::from(u32::MAX) => self.accept_some(poller, token),
                 _ => held = self.guarded(poller, ready, held),
             }
             if poller.lost {

@@ -23,8 +23,9 @@ impl Core {
 
     /// Puts a request where it belongs by its time.
     pub(crate) fn enqueue(&mut self, channel: Box<Channel>) {
-        let earlier = |other: &Box<Channel>| other.queued_at <= channel.queued_at;
-        let at = self.ready.iter().rposition(earlier).map_or(0, |at| at + 1);
+        let since = channel.queued_at;
+        let before = self.ready.iter().rposition(|other| other.queued_at <= since);
+        let at = before.map_or(0, |at| at + 1);
         self.ready.insert(at, channel);
     }
 }
