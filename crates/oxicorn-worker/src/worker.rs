@@ -265,7 +265,12 @@ impl Shared {
         }
         poller.now = self.clock.now();
         self.beat(poller.now);
-        if self.lock().has_housekeeping(poller.now) {
+        let has_housekeeping = self.lock().has_housekeeping(poller.now);
+        if has_housekeeping || !poller.events.is_empty() {
+            // It may sleep although nothing was waited for: a request may run from here on.
+            self.wake_monitor();
+        }
+        if has_housekeeping {
             self.housekeeping(poller);
         }
         self.handle_events(poller);
@@ -281,14 +286,20 @@ impl Shared {
             self.barred.store(found, Ordering::SeqCst);
             self.waiting.store(false, Ordering::SeqCst);
             // Before the interpreter is there, which another thread may keep for long.
-            if found
-                && self.parked.load(Ordering::SeqCst)
-                && let Some(monitor) = self.monitor.get()
-            {
-                monitor.unpark();
+            if found {
+                self.wake_monitor();
             }
         });
         self.barred.store(false, Ordering::SeqCst);
+    }
+
+    /// Has the monitor look around again, if it sleeps.
+    fn wake_monitor(&self) {
+        if self.parked.load(Ordering::SeqCst)
+            && let Some(monitor) = self.monitor.get()
+        {
+            monitor.unpark();
+        }
     }
 
     /// The life of the monitor: see that somebody polls, also while the application takes long.
