@@ -112,6 +112,8 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
         values = {
             "graceful_timeout": 86400,
             "permit_missing_host": True,
+            # A full pool makes requests wait, without limit, as in gevent.pywsgi.
+            "queue_timeout": 0,
             "worker_connections": 1_000_000,
         }
         self._engine = engine = LoopHandle(
