@@ -9,6 +9,7 @@ __all__ = [
     "Listener",
     "LoopHandle",
     "Master",
+    "Passage",
     "Pidfile",
     "ProxyRules",
     "ReadyRequest",
