@@ -22,20 +22,94 @@ pub(crate) fn all(octets: &[u8], class: u8) -> bool {
 
 /// Whether a whole field value is clean. Written without an early end, so that the compiler makes
 /// it one pass over wide registers.
+#[inline(always)]
 pub(crate) fn is_value(octets: &[u8]) -> bool {
     !octets.iter().fold(false, |bad, &b| bad | ((b < b' ') & (b != b'\t')) | (b == 0x7f))
 }
 
-/// Whether a whole request target is clean: see [`TARGET`]. One pass, as [`is_value`].
-pub(crate) fn is_target(octets: &[u8]) -> bool {
-    !octets.iter().fold(false, |bad, &b| bad | (b <= b' ') | (b >= 0x7f) | (b == b'#'))
+/// Where the token that begins at `start` ends.
+#[inline]
+pub(crate) fn token(octets: &[u8], start: usize) -> usize {
+    let rest = octets.get(start..).unwrap_or(&[]);
+    start + rest.iter().position(|&octet| !is(octet, TCHAR)).unwrap_or(rest.len())
 }
+
+/// Where the run of octets that begins at `start` ends: at the first one that `ends` marks.
+///
+/// `ends` looks at eight octets at once, the first one lowest, and sets the highest bit of those
+/// that end the run. Only the lowest bit has to be right: subtraction borrows upwards. The sums
+/// stay inside their octets; they are written as wrapping ones because a check of each costs more
+/// than the sum.
+#[inline(always)]
+pub(crate) fn run(octets: &[u8], start: usize, ends: impl Fn(u64) -> u64) -> usize {
+    let mut at = start;
+    let (words, tail) = octets.get(start..).unwrap_or(&[]).as_chunks::<8>();
+    for &word in words {
+        let found = ends(u64::from_le_bytes(word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    // The filling is control characters, which end every run.
+    at + ends(u64::from_le_bytes(last)).trailing_zeros() as usize / 8
+}
+
+/// Where the field value that begins at `start` ends: [`run`] with wider steps, as values are long.
+#[inline(always)]
+pub(crate) fn value(octets: &[u8], start: usize) -> usize {
+    let (blocks, _) = octets.get(start..).unwrap_or(&[]).as_chunks::<16>();
+    let clean = blocks.iter().take_while(|block| is_value(*block)).count();
+    run(octets, start + 16 * clean, ends_value)
+}
+
+/// Marks what is no letter, digit or `-`, for [`run`]: most field names have nothing else.
+#[inline]
+pub(crate) fn ends_plain_name(word: u64) -> u64 {
+    let octets = word & !HIGH;
+    let letters = octets | (ONES * 0x20);
+    let within = |octets: u64, first: u8, last: u8| {
+        octets.wrapping_add(ONES * u64::from(0x80 - first))
+            & !octets.wrapping_add(ONES * u64::from(0x7f - last))
+    };
+    let hyphen = !(octets ^ (ONES * b'-' as u64)).wrapping_add(!HIGH);
+    let plain = within(letters, b'a', b'z') | within(octets, b'0', b'9') | hyphen;
+    !(plain & !word) & HIGH
+}
+
+/// Marks what is no octet of a field value (see [`VALUE`]), for [`run`].
+#[inline]
+pub(crate) fn ends_value(word: u64) -> u64 {
+    let controls = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    let tabs = word ^ (ONES * b'\t' as u64);
+    // Exact, unlike the others: what stays marked must not hide a control character behind a tab.
+    let no_tabs = (tabs & !HIGH).wrapping_add(!HIGH) | tabs;
+    let deletes = word ^ (ONES * 0x7f);
+    let deletes = deletes.wrapping_sub(ONES) & !deletes;
+    ((controls & no_tabs) | deletes) & HIGH
+}
+
+/// Marks what is no octet of a request target (see [`TARGET`]), for [`run`].
+#[inline]
+pub(crate) fn ends_target(word: u64) -> u64 {
+    let low = word.wrapping_sub(ONES * 0x21) & !word;
+    let hash = word ^ (ONES * b'#' as u64);
+    let hash = hash.wrapping_sub(ONES) & !hash;
+    // 0x7f and everything above it.
+    let high = word | (word & !HIGH).wrapping_add(ONES);
+    (low | hash | high) & HIGH
+}
+
+const ONES: u64 = u64::MAX / 255;
+/// The highest bit of each octet.
+const HIGH: u64 = ONES << 7;
 
 /// Whether there is a `_`. Eight octets at a time: field names are too short for a call to
 /// `memchr` to pay.
 #[inline]
 pub(crate) fn has_underscore(octets: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
     const UNDERSCORES: u64 = ONES * b'_' as u64;
     let (words, rest) = octets.as_chunks::<8>();
     let found = words.iter().fold(0, |found, &word| {
@@ -52,6 +126,12 @@ pub(crate) fn trim(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {
         octets = rest;
     }
+    trim_end(octets)
+}
+
+/// Without SP and HTAB at the end.
+#[inline]
+pub(crate) fn trim_end(mut octets: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = octets {
         octets = rest;
     }
@@ -121,4 +201,38 @@ const fn classes() -> [u8; 256] {
         octet += 1;
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each octet at each place of a word and behind it, with neighbours that borrow and carry.
+    #[test]
+    fn runs_end_where_the_table_says() {
+        type Ends = fn(u64) -> u64;
+        type Class = fn(u8) -> bool;
+        let cases: [(Class, Ends); 3] = [
+            (|octet| is(octet, VALUE), ends_value),
+            (|octet| is(octet, TARGET), ends_target),
+            (|octet| octet.is_ascii_alphanumeric() || octet == b'-', ends_plain_name),
+        ];
+        for (class, ends) in cases {
+            for neighbour in 0..=255 {
+                for octet in 0..=255 {
+                    for place in 0..11 {
+                        let mut octets = [b'a'; 12];
+                        octets[place] = octet;
+                        octets[place + 1] = neighbour;
+                        let table = octets.iter().position(|&octet| !class(octet));
+                        let found = run(&octets, 0, ends);
+                        let expected = table.unwrap_or(octets.len());
+                        // A space behind a tab may end it early: the head is then scanned.
+                        let cautious = octet == b'\t' && neighbour == b' ' && found == place + 1;
+                        assert!(found == expected || cautious, "{octets:?}: {found}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,68 +1,81 @@
 //! Octets of a whole head in, [`Head`] out.
 //!
-//! Two ways to the same result. [`whole`] is for the head that arrived in one piece: httparse finds
-//! the parts, and as it accepts more than this server does (a lone LF as line end, empty lines
-//! without limit, any octet above SP in a target), every line is held against the octets around it.
-//! It never refuses: what it does not like, or is not there yet, goes to the scan, whose word is
-//! final, and then through [`split`]. What the fields mean is decided once, by [`Facts`].
-
-use std::mem::MaybeUninit;
+//! Two ways to the same result. [`whole`] is for the head that arrived in one piece and has nothing
+//! unusual in it; it passes over the octets once, mostly eight at a time. It never refuses: what it
+//! does not like, or is not there yet, goes to the scan, whose word is final, and then through
+//! [`split`]. What the fields mean is decided once, by [`Facts`].
 
 use super::facts::Facts;
 use super::scan::METHOD_LIMIT;
 use super::target;
 use crate::head::mark;
-use crate::octets::{has_underscore, is_target, trim};
+use crate::octets::{
+    self, ends_plain_name, ends_target, has_underscore, run, token, trim, trim_end,
+};
 use crate::{Field, Head, HeaderMap, Name, Reject, Rules, Span, Version};
 
 /// Parses and decides a head that is whole in `input`; `None` when it is not, or not plainly right.
 pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Result<(), Reject>> {
-    let mut lines = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-    let mut request = httparse::Request::new(&mut []);
-    let Ok(httparse::Status::Complete(len)) = request.parse_with_uninit_headers(input, &mut lines)
-    else {
-        return None;
-    };
-    let (method, target) = (request.method?, request.path?);
-    let version = if request.version? == 0 { Version::Http10 } else { Version::Http11 };
     let limits = &rules.limits;
-
-    let version_start = method.len() + 1 + target.len() + 1;
+    let method_len = token(input, 0);
+    let target_start = method_len + 1;
+    let target_len = run(input, target_start, ends_target) - target_start;
+    let version_start = target_start + target_len + 1;
     let line_end = version_start + VERSION_LEN;
-    let is_line_right = offset(input, method.as_bytes()) == 0
-        && method.len() <= METHOD_LIMIT
-        && line_end <= limits.request_line
-        && input.get(line_end) == Some(&b'\r')
-        && is_target(target.as_bytes());
-    let is_head_right = len <= limits.head.min(u32::MAX as usize)
-        && request.headers.len() <= limits.fields
-        && input.get(len - 2) == Some(&b'\r');
-    if !is_line_right || !is_head_right {
+    let version = match input.get(version_start - 1..line_end + CRLF_LEN)? {
+        b" HTTP/1.1\r\n" => Version::Http11,
+        b" HTTP/1.0\r\n" => Version::Http10,
+        _ => return None,
+    };
+    let is_line_right = (1..=METHOD_LIMIT).contains(&method_len)
+        && input.get(method_len) == Some(&b' ')
+        && target_len > 0
+        && line_end <= limits.request_line;
+    if !is_line_right {
         return None;
     }
 
     head.fields.clear();
     head.marks = 0;
     let mut facts = Facts::default();
+    let mut count = 0;
     let mut line_start = line_end + CRLF_LEN;
-    for (at, line) in request.headers.iter().enumerate() {
-        let (name, value) = (line.name.as_bytes(), line.value);
-        let next = request.headers.get(at + 1);
-        // The line ends where the next one begins; the last one where the empty line does.
-        let next = next.map_or(len - CRLF_LEN, |next| offset(input, next.name.as_bytes()));
-        let end = next - CRLF_LEN;
-        let is_right = input.get(line_start + name.len()) == Some(&b':')
-            && input.get(end) == Some(&b'\r')
-            && end - line_start <= limits.field_size;
+    loop {
+        let mut colon = run(input, line_start, ends_plain_name);
+        let is_plain = input.get(colon) == Some(&b':');
+        if !is_plain {
+            colon = token(input, colon);
+        }
+        if colon == line_start {
+            break;
+        }
+        let mut value_start = colon + 1;
+        while let Some(b' ' | b'\t') = input.get(value_start) {
+            value_start += 1;
+        }
+        let end = octets::value(input, value_start);
+        count += 1;
+        let is_right = input.get(colon) == Some(&b':')
+            && input.get(end..end + CRLF_LEN)? == b"\r\n"
+            && end - line_start <= limits.field_size
+            && count <= limits.fields;
         if !is_right {
             return None;
         }
-        push(head, &mut facts, name, line_start, value, offset(input, value), rules);
-        line_start = next;
+        let name = input.get(line_start..colon)?;
+        let value = trim_end(input.get(value_start..end)?);
+        if is_plain || is_permitted(name, &mut facts, rules) {
+            push(head, &mut facts, name, line_start, value, value_start);
+        }
+        line_start = end + CRLF_LEN;
+    }
+    let len = line_start + CRLF_LEN;
+    if input.get(line_start..len)? != b"\r\n" || len > limits.head.min(u32::MAX as usize) {
+        return None;
     }
     head.len = len;
-    head.method = span(0, method.len());
-    head.target = span(method.len() + 1, target.len());
+    head.method = span(0, method_len);
+    head.target = span(target_start, target_len);
     head.version = version;
     Some(finish(input, head, &facts, rules))
 }
@@ -99,13 +112,27 @@ pub(super) fn split(input: &[u8], head: &mut Head, rules: &Rules) -> Result<(), 
             value_start += 1;
         }
         let value = trim(&input[value_start..line_end]);
-        push(head, &mut facts, name, line_start, value, value_start, rules);
+        if is_permitted(name, &mut facts, rules) {
+            push(head, &mut facts, name, line_start, value, value_start);
+        }
     }
     head.len = input.len();
     finish(input, head, &facts, rules)
 }
 
-/// Adds one field line, unless the policy says otherwise.
+/// What the policy says of a name with `_`; all others are permitted.
+fn is_permitted(name: &[u8], facts: &mut Facts<'_>, rules: &Rules) -> bool {
+    if has_underscore(name) && !rules.policy.forwarder_names.include(name) {
+        match rules.policy.header_map {
+            HeaderMap::Dangerous => {}
+            HeaderMap::Drop => return false,
+            HeaderMap::Refuse => facts.note_underscore(),
+        }
+    }
+    true
+}
+
+/// Adds one field line.
 ///
 /// The parts come one by one because a pair of a slice and a span would travel through memory,
 /// which costs more than all the rest of this.
@@ -117,15 +144,7 @@ fn push<'i>(
     name_start: usize,
     value: &'i [u8],
     value_start: usize,
-    rules: &Rules,
 ) {
-    if has_underscore(name) && !rules.policy.forwarder_names.include(name) {
-        match rules.policy.header_map {
-            HeaderMap::Dangerous => {}
-            HeaderMap::Drop => return,
-            HeaderMap::Refuse => facts.note_underscore(),
-        }
-    }
     let known = known(name);
     if known != Name::Other {
         facts.note(known, value);
@@ -162,11 +181,6 @@ fn known(name: &[u8]) -> Name {
     if name.eq_ignore_ascii_case(candidate) { known } else { Name::Other }
 }
 
-/// Where a part that was found in `input` begins in it.
-fn offset(input: &[u8], part: &[u8]) -> usize {
-    part.as_ptr().addr() - input.as_ptr().addr()
-}
-
 /// Offset of the first such octet, or the length.
 fn until(octets: &[u8], octet: u8) -> usize {
     memchr::memchr(octet, octets).unwrap_or(octets.len())
@@ -177,7 +191,5 @@ fn span(start: usize, len: usize) -> Span {
     Span { start: start as u32, len: len as u32 }
 }
 
-/// More fields than this are rare enough to take the other way.
-const USUAL_FIELDS: usize = 100;
 const VERSION_LEN: usize = b"HTTP/1.1".len();
 const CRLF_LEN: usize = b"\r\n".len();

@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::ServerName;
 use super::fields::{Fields, reuse};
+use super::shapes::{Found, Shapes};
 use crate::ffi::{latin1, latin1_bytes};
 use crate::keys::Keys;
 
@@ -63,10 +64,22 @@ pub(super) fn template(
     Ok(template.unbind())
 }
 
+/// Which template a request's environ is a copy of.
+pub(super) enum Template {
+    /// That of its listener.
+    Usual,
+    /// The same; and requests like it should get one of their own.
+    New,
+    /// One for requests with these field names.
+    Shape(Found, Py<PyDict>),
+}
+
 /// Values that were made for earlier requests, and will be asked for again.
 #[derive(Debug)]
 pub(super) struct Cache {
     fields: Fields,
+    /// By listener, for http and https.
+    shapes: Vec<[Shapes; 2]>,
     methods: Vec<Py<PyString>>,
     http10: Py<PyString>,
     remote_addr: Option<Py<PyString>>,
@@ -75,15 +88,43 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(py: Python<'_>) -> PyResult<Self> {
+    pub(super) fn new(py: Python<'_>, listeners: usize) -> PyResult<Self> {
         let methods = ["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"];
         Ok(Self {
             fields: Fields::new(py)?,
+            shapes: (0..listeners).map(|_| <[Shapes; 2]>::default()).collect(),
             methods: methods.map(|name| PyString::intern(py, name).unbind()).into(),
             http10: PyString::intern(py, "HTTP/1.0").unbind(),
             remote_addr: None,
             remote_ports: (0..PORTS).map(|_| None).collect(),
         })
+    }
+
+    /// Forgets the shapes, as the templates that they were made of have changed.
+    pub(super) fn forget_shapes(&mut self) {
+        self.shapes.iter_mut().flatten().for_each(|shapes| *shapes = Shapes::default());
+    }
+
+    /// The template that fits the request, and what it is for.
+    pub(super) fn template(&mut self, py: Python<'_>, request: &Request<'_>) -> Template {
+        let shapes = shapes(&mut self.shapes, request.link);
+        match shapes.find(py, request.head, request.bytes) {
+            Some((found, template)) => Template::Shape(found, template),
+            None if shapes.wants(request.head) => Template::New,
+            None => Template::Usual,
+        }
+    }
+
+    /// Makes a template for requests like this one of a copy of the usual one.
+    ///
+    /// It runs no Python code, as [`fill`](Self::fill).
+    pub(super) fn learn(
+        &mut self,
+        template: Bound<'_, PyDict>,
+        request: &Request<'_>,
+    ) -> PyResult<()> {
+        let shapes = shapes(&mut self.shapes, request.link);
+        shapes.learn(template, &mut self.fields, request.head, request.bytes)
     }
 
     /// Sets what the request brought in `environ`, a copy of a template; returns method and target.
@@ -95,6 +136,7 @@ impl Cache {
         environ: &Bound<'py, PyDict>,
         keys: &Keys,
         request: &Request<'_>,
+        found: Option<Found>,
     ) -> PyResult<[Bound<'py, PyString>; 2]> {
         let py = environ.py();
         let (head, bytes) = (request.head, request.bytes);
@@ -119,9 +161,20 @@ impl Cache {
         if head.version == Version::Http10 {
             environ.set_item(&keys.server_protocol, self.http10.bind(py))?;
         }
-        self.remote(environ, keys, request.link)?;
+        self.remote_port(environ, keys, request.link)?;
+        let client = request.link.remote_addr.as_bytes();
         let authority = head.authority;
-        self.fields.set(environ, bytes, &head.fields, authority.map(|_| Name::Host))?;
+        let is_filled = match found {
+            Some(found) => {
+                let shapes = shapes(&mut self.shapes, request.link);
+                shapes.fill(environ, keys, found, head, bytes, client)?
+            }
+            None => false,
+        };
+        if !is_filled {
+            environ.set_item(&keys.remote_addr, reuse(py, &mut self.remote_addr, client)?)?;
+            self.fields.set(environ, bytes, &head.fields, authority.map(|_| Name::Host))?;
+        }
         if let Some(authority) = authority {
             environ.set_item(&keys.http_host, latin1(py, authority.of(bytes))?)?;
         }
@@ -141,10 +194,13 @@ impl Cache {
         latin1(py, method)
     }
 
-    fn remote(&mut self, environ: &Bound<'_, PyDict>, keys: &Keys, link: &Link) -> PyResult<()> {
+    fn remote_port(
+        &mut self,
+        environ: &Bound<'_, PyDict>,
+        keys: &Keys,
+        link: &Link,
+    ) -> PyResult<()> {
         let py = environ.py();
-        let addr = reuse(py, &mut self.remote_addr, link.remote_addr.as_bytes())?;
-        environ.set_item(&keys.remote_addr, addr)?;
         let Some(port) = link.remote_port else {
             return environ.del_item(&keys.remote_port);
         };
@@ -159,6 +215,11 @@ impl Cache {
         *place = Some((port, text.clone().unbind()));
         environ.set_item(&keys.remote_port, text)
     }
+}
+
+/// The shapes of a connection's listener and scheme.
+fn shapes<'a>(shapes: &'a mut [[Shapes; 2]], link: &Link) -> &'a mut Shapes {
+    &mut shapes[link.listener][usize::from(link.is_https)]
 }
 
 /// The digits of a port without an allocation.

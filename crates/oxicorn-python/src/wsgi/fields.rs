@@ -22,7 +22,7 @@ const PLACES: usize = 1024;
 /// Places that one name may be in.
 const PROBES: usize = 8;
 /// Longest value that is kept for the next request.
-const VALUE_LEN: usize = 512;
+pub(super) const VALUE_LEN: usize = 512;
 /// Keys whose values never outlive their request.
 const SECRET: [&[u8]; 3] = [b"HTTP_AUTHORIZATION", b"HTTP_COOKIE", b"HTTP_PROXY_AUTHORIZATION"];
 /// Names that most requests have, in the spelling of browsers' HTTP/1 and in lower case.
@@ -161,6 +161,21 @@ impl Fields {
             environ.set_item(latin1(py, &key)?, latin1(py, &value)?)?;
         }
         Ok(())
+    }
+
+    /// The key of a field, if it is one that is kept, and whether its values may not be.
+    pub(super) fn key(
+        &mut self,
+        py: Python<'_>,
+        field: &Field,
+        bytes: &[u8],
+    ) -> PyResult<Option<(Py<PyString>, bool)>> {
+        if field.known == Name::TransferEncoding {
+            return Ok(None);
+        }
+        let Some(index) = self.find(py, field.name.of(bytes))? else { return Ok(None) };
+        let variable = &self.variables[index];
+        Ok(Some((variable.key.clone_ref(py), variable.is_secret)))
     }
 
     /// The number of the variable of a field name; `None` for a name that is not kept, whose key

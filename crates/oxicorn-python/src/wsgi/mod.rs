@@ -12,12 +12,13 @@ mod foreign;
 mod input;
 mod proxied;
 mod request_hooks;
+mod shapes;
 pub(crate) mod start;
 pub(crate) mod transaction;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_worker::error_log::{CRITICAL, ERROR};
 use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
@@ -26,7 +27,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use self::body::Failure;
-use self::environ::{Cache, Constants};
+use self::environ::{Cache, Constants, Template};
 use self::file_wrapper::{FileWrapper, PlainFiles};
 pub(crate) use self::foreign::Foreign;
 use self::input::{MemoryInput, StreamInput};
@@ -143,7 +144,7 @@ impl WsgiApplication {
         Ok(Self {
             app,
             templates,
-            cache: Mutex::new(Cache::new(py)?),
+            cache: Mutex::new(Cache::new(py, listeners.len())?),
             responder_type: ffi::responder_type(py)?.unbind(),
             spare: Mutex::new(Vec::new()),
             files: PlainFiles::new(py)?,
@@ -168,7 +169,10 @@ impl WsgiApplication {
     /// An exception of Python's own (out of memory).
     pub(crate) fn merge_environ(&self, py: Python<'_>, extra: &Bound<'_, PyDict>) -> PyResult<()> {
         let mut templates = self.templates.iter().flatten();
-        templates.try_for_each(|template| template.bind(py).update(extra.as_mapping()))
+        let merged =
+            templates.try_for_each(|template| template.bind(py).update(extra.as_mapping()));
+        self.cache().forget_shapes();
+        merged
     }
 
     /// Makes environ, with everything that must be copied before Python code runs.
@@ -182,7 +186,13 @@ impl WsgiApplication {
         let fields = self.hooks.as_ref().map(|hooks| hooks.copy_fields(request));
         // The copies come before the lock: making an object may start the garbage collector, and
         // so run Python code.
-        let environ = self.templates[link.listener][usize::from(link.is_https)].bind(py).copy()?;
+        let usual = &self.templates[link.listener][usize::from(link.is_https)];
+        let template = self.cache().template(py, request);
+        let (environ, found, learned) = match template {
+            Template::Usual => (usual.bind(py).copy()?, None, None),
+            Template::New => (usual.bind(py).copy()?, None, Some(usual.bind(py).copy()?)),
+            Template::Shape(found, template) => (template.bind(py).copy()?, Some(found), None),
+        };
         let mut spooled = None;
         match std::mem::replace(&mut request.body, Body::Empty) {
             Body::Empty => {}
@@ -200,13 +210,20 @@ impl WsgiApplication {
             }
         }
         environ.set_item(&self.keys.early_hints, responder.object(py))?;
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let [method, target] = cache.fill(&environ, &self.keys, request)?;
+        let mut cache = self.cache();
+        if let Some(template) = learned {
+            cache.learn(template, request)?;
+        }
+        let [method, target] = cache.fill(&environ, &self.keys, request, found)?;
         drop(cache);
         if proxied::applies(request) {
             proxied::apply(&environ, &self.keys, request)?;
         }
         Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default() })
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls the application and answers; whatever goes wrong is dealt with.
