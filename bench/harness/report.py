@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from .load import Sample
-from .servers import BENCH, ROOT
+from .servers import BENCH, FLOOR, ROOT
 
 Results = dict[str, dict[str, list[Sample]]]
 """Samples by workload and server."""
@@ -27,18 +27,20 @@ def tables(results: Results, memory: dict[str, dict[str, int]], failures: list[s
 
 def table(samples: dict[str, list[Sample]], memory: dict[str, int]) -> str:
     cpu = {name: median(sample.cpu_us for sample in rounds) for name, rounds in samples.items()}
-    peers = [value for name, value in cpu.items() if name != "oxicorn"]
+    floor = cpu.get(FLOOR.name)
+    peers = [value for name, value in cpu.items() if name not in ("oxicorn", FLOOR.name)]
     best, bjoern = min(peers, default=None), cpu.get("bjoern")
     lines = [
-        "| server | CPU µs/request | spread | to bjoern | to best peer | requests/s | p99 ms "
-        "| PSS MiB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| server | CPU µs/request | above the floor | spread | to bjoern | to best peer "
+        "| requests/s | p99 ms | PSS MiB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in sorted(cpu, key=cpu.__getitem__):
         values = [sample.cpu_us for sample in samples[name]]
         cells = [
             name,
             f"{cpu[name]:.2f}",
+            "-" if floor is None else f"{cpu[name] - floor:.2f}",
             f"{100 * (max(values) - min(values)) / cpu[name]:.1f} %",
             ratio(cpu[name], bjoern),
             ratio(cpu[name], best),
