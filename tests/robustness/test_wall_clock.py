@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+
 from support.wait import eventually
 
 # Adds the seconds in a file to every reading of the wall clock that its process takes.
