@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oxicorn_os::epoll::{Epoll, Interest};
 use oxicorn_os::scoreboard::State;
-use oxicorn_os::stream::Stream;
+use oxicorn_os::stream::{Stream, send_at_once};
 use oxicorn_os::waker::Waker;
 use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
 
@@ -218,7 +218,10 @@ impl Shared {
         if let Some(master) = &shared.control.master {
             shared.epoll.add(master.as_fd(), MASTER, Interest::Read)?;
         }
-        shared.accept_connections(&mut shared.lock());
+        let mut core = shared.lock();
+        core.listeners.iter().for_each(|listener| send_at_once(listener.as_fd()));
+        shared.accept_connections(&mut core);
+        drop(core);
         Ok(shared)
     }
 
