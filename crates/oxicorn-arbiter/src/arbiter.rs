@@ -285,7 +285,12 @@ impl Arbiter {
             return;
         };
         if let Some((level, text)) = obituary(pid, &worker, ending, &self.policy) {
+            let is_death = level != Level::Info;
             effects.push(log(level, text));
+            // What it was doing is told already where its silence was the reason.
+            if is_death && !worker.is_reported() {
+                effects.push(Effect::ReportRequests { pid, level });
+            }
         }
         let boot_failed = worker.boot_failed;
         effects.push(Effect::Reaped { age: worker.age, pid, boot_failed });
@@ -322,7 +327,7 @@ impl Arbiter {
                 };
                 worker.stage = Stage::Aborted { kill_at: now + ABORT_GRACE, why };
                 effects.push(log(Level::Critical, format!("{text} (pid:{pid})")));
-                effects.push(Effect::ReportRequests { pid });
+                effects.push(Effect::ReportRequests { pid, level: Level::Critical });
                 effects.push(Effect::Send { pid, order: Order::Abort });
             } else if worker.kill_at().is_some_and(|at| at <= now) {
                 let why = match worker.stage {
@@ -543,6 +548,10 @@ fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Optio
         }
         (Stage::Aborted { .. }, Ending::Signal(signal)) => {
             Some((Level::Error, was(signal, "It gave no sign of life within `timeout`.")))
+        }
+        (_, Ending::OutOfMemory) => {
+            let why = "By the kernel, as there was no memory left (see its control group).";
+            Some((Level::Error, was("SIGKILL", why)))
         }
         (_, Ending::Signal("SIGKILL")) => {
             let why = "Perhaps out of memory? (The master did not send it.)";

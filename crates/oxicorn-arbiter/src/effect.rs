@@ -44,10 +44,12 @@ pub enum Effect {
         /// What it is.
         new: usize,
     },
-    /// Write what a worker is busy with to the error log.
+    /// Write what a worker is busy with, or was when it ended, to the error log.
     ReportRequests {
         /// Its process.
         pid: u32,
+        /// How bad it is.
+        level: Level,
     },
     /// A worker is gone: drop what belonged to it.
     Reaped {

@@ -135,4 +135,6 @@ pub enum Ending {
     Code(i32),
     /// A signal of this name ended it.
     Signal(&'static str),
+    /// The kernel ended it for lack of memory.
+    OutOfMemory,
 }

@@ -58,6 +58,15 @@ impl Worker {
         self.stays() || matches!(self.stage, Stage::Aborted { .. })
     }
 
+    /// Whether the requests that it was busy with were told of when it got its last signal.
+    pub(crate) fn is_reported(&self) -> bool {
+        match self.stage {
+            Stage::Aborted { .. } => true,
+            Stage::Killed { why } => matches!(why, Why::Silent | Why::Unready),
+            Stage::Booting | Stage::Serving { .. } | Stage::Leaving { .. } => false,
+        }
+    }
+
     pub(crate) fn serves(&self) -> bool {
         matches!(self.stage, Stage::Serving { .. })
     }

@@ -114,7 +114,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Upgrade => "upgrade".into(),
         Effect::CloseListeners => "close listeners".into(),
         Effect::WorkersChanged { old, new } => format!("workers {old} to {new}"),
-        Effect::ReportRequests { pid } => format!("report {pid}"),
+        Effect::ReportRequests { pid, .. } => format!("report {pid}"),
         Effect::Reaped { pid, boot_failed: false, .. } => format!("reaped {pid}"),
         Effect::Reaped { pid, .. } => format!("reaped unbooted {pid}"),
         Effect::Stop { code } => format!("stop {code}"),
@@ -139,6 +139,7 @@ fn a_worker_killed_from_outside_is_replaced_at_once() {
         story.dies(101, "SIGKILL"),
         [
             format!("error Worker (pid:101) {UNTOLD_KILL}"),
+            "report 101".into(),
             "reaped 101".into(),
             "spawn 3 on 1".into()
         ]
@@ -169,6 +170,7 @@ fn exit_codes_after_boot_never_stop_the_master() {
             story.happens(Event::Exited { pid, ending: Ending::Code(code) }),
             [
                 format!("error Worker (pid:{pid}) exited with code {code}."),
+                format!("report {pid}"),
                 format!("reaped {pid}"),
                 format!("spawn {} on 1", pid - 99)
             ]
@@ -231,6 +233,7 @@ fn term_lets_workers_finish_and_then_insists() {
         [
             "warning Worker (pid:101) was sent SIGKILL! It had not finished within \
              `graceful_timeout` (30 s).",
+            "report 101",
             "reaped 101",
             "info Shutting down: Master",
             "stop 0"
@@ -249,6 +252,7 @@ fn int_is_quick_and_a_second_one_quicker() {
         story.dies(102, "SIGKILL"),
         [
             "warning Worker (pid:102) was sent SIGKILL! It had not left when the server had to stop.",
+            "report 102",
             "reaped 102",
             "info Shutting down: Master",
             "stop 0"

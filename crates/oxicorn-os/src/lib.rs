@@ -14,6 +14,7 @@ mod error;
 pub mod inherit;
 pub mod listener;
 mod log_file;
+pub mod memory;
 pub mod passage;
 pub mod pidfile;
 pub mod process;

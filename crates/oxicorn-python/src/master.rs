@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxicorn_arbiter::{Arbiter, BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
+use oxicorn_os::memory::OomKills;
 use oxicorn_os::process::{self, signal_name};
 use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
 use oxicorn_os::watch::{Found, read_pipe, wait_readable};
@@ -103,6 +104,7 @@ struct Inner {
     /// Where each signal arrives as a byte: its number.
     signals: OwnedFd,
     board: Scoreboard,
+    oom_kills: OomKills,
     children: Vec<Child>,
     /// The master that this one is to replace, until it is gone.
     predecessor: Option<u32>,
@@ -142,6 +144,7 @@ impl Master {
             queue: VecDeque::new(),
             signals: inherit::adopt(signals)?,
             board: Scoreboard::create(SLOTS)?,
+            oom_kills: OomKills::of_this_process(),
             children: Vec::new(),
             predecessor: None,
             successor: None,
@@ -272,7 +275,7 @@ impl Inner {
                     error_log::write(error_level(level), format_args!("{text}"))
                 }
                 Effect::Send { pid, order } => self.send(pid, order),
-                Effect::ReportRequests { pid } => self.report(pid),
+                Effect::ReportRequests { pid, level } => self.report(pid, error_level(level)),
                 Effect::Spawn { age, generation } => return Some(("spawn", age, generation)),
                 Effect::Reload => return Some(("reload", 0, 0)),
                 Effect::Settle { generation } => return Some(("settle", generation, 0)),
@@ -301,8 +304,8 @@ impl Inner {
         }
     }
 
-    /// Tells which requests a worker is stuck with.
-    fn report(&self, pid: u32) {
+    /// Tells which requests a worker is stuck with, or was busy with when it ended.
+    fn report(&self, pid: u32, level: error_log::Level) {
         let Some(child) = self.children.iter().find(|child| child.pid == Some(pid)) else { return };
         let now = monotonic_ms();
         for request in child.record.in_flight() {
@@ -316,7 +319,7 @@ impl Inner {
                 request.path.escape_ascii(),
                 client.escape_ascii(),
             );
-            error_log::write(error_log::Level::Critical, text);
+            error_log::write(level, text);
         }
     }
 
@@ -358,6 +361,9 @@ impl Inner {
             }
             let ending = match ending {
                 process::Ending::Exited(code) => Ending::Code(code),
+                process::Ending::Signaled(process::KILL) if self.oom_kills.another() => {
+                    Ending::OutOfMemory
+                }
                 process::Ending::Signaled(signal) => Ending::Signal(signal_name(signal)),
             };
             self.feed(Event::Exited { pid, ending });
