@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+mod answer;
 mod application;
 mod body;
 mod channel;
@@ -31,6 +32,7 @@ mod timers;
 mod token;
 #[cfg(test)]
 mod token_model;
+mod turn;
 mod worker;
 
 pub use application::{Application, Body, Link, Request};

@@ -1,0 +1,262 @@
+//! The application's turn with a complete request, and what comes after it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use oxicorn_http::h1::encode::RequestFacts;
+use oxicorn_http::{Framing, Head};
+use oxicorn_os::scoreboard::Ticket;
+use oxicorn_os::stream::Moved;
+
+use crate::answer::{log_exchange, request_record, warn_of_reject};
+use crate::channel::{Channel, Complete, Stage, Then, millis};
+use crate::exchange::Ended;
+use crate::poller::plain;
+use crate::reactor::Shared;
+use crate::{Body, Exchange, Request};
+
+/// Milliseconds a peer gets to read the last response before the connection is closed for good.
+const LINGER: u64 = 2000;
+/// Unread body bytes that are read and forgotten to keep a connection.
+const DRAIN_BODY: usize = 64 * 1024;
+
+/// Where and when a request runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) thread: usize,
+    pub(crate) now: u64,
+    pub(crate) date: [u8; 29],
+}
+
+impl Shared {
+    /// The application's turn.
+    ///
+    /// `input` and `head` hold the request, unless it is in the channel's `pending`.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        mut channel: Box<Channel>,
+        turn: Turn,
+        input: &[u8],
+        head: &Head,
+        complete: Complete,
+    ) -> Option<Box<Channel>> {
+        channel.queued_at = 0;
+        let mut pending = channel.pending.take();
+        let (bytes, head, body) = match &mut pending {
+            Some(pending) => {
+                let body = if pending.streaming {
+                    Body::Streaming
+                } else {
+                    match pending.body.body() {
+                        Ok(body) => body,
+                        Err(error) => {
+                            log::error!(target: "oxicorn.error", "cannot read a kept request body: {error}");
+                            return self.end(channel);
+                        }
+                    }
+                };
+                (pending.bytes.as_slice(), &pending.head, body)
+            }
+            None => {
+                let body = match complete {
+                    Complete::Inline(range) => match input.get(range) {
+                        Some(bytes) if !bytes.is_empty() => Body::Memory(bytes),
+                        _ => Body::Empty,
+                    },
+                    Complete::Streaming => Body::Streaming,
+                    Complete::Empty | Complete::Stored => Body::Empty,
+                };
+                (input, head, body)
+            }
+        };
+        let body_length = match (&body, head.framing) {
+            (Body::Empty, _) => Some(0),
+            (Body::Memory(bytes), _) => Some(bytes.len() as u64),
+            (Body::File(_, length), _) => Some(*length),
+            (Body::Streaming, Framing::Length(length)) => Some(length),
+            (Body::Streaming, _) => None,
+        };
+        let effective = match self.config.proxy.evaluate(channel.link.trusted, head, bytes) {
+            Ok(effective) => effective,
+            Err(reject) => {
+                let is_head = head.is_head(bytes);
+                warn_of_reject(&channel.link, reject);
+                return self.answer_at(turn.now, &turn.date, channel, reject.status(), is_head);
+            }
+        };
+        let stripped = effective.as_ref().and_then(|effective| effective.strip(head));
+        let head = stripped.as_ref().unwrap_or(head);
+        channel.requests = channel.requests.saturating_add(1);
+        let facts = RequestFacts {
+            version: head.version,
+            is_head: head.is_head(bytes),
+            persistent: head.persistent && self.keeps(&channel),
+        };
+        let expect_continue = head.expect_continue && matches!(body, Body::Streaming);
+        let asked_to_close = !head.persistent;
+        let link = Arc::clone(&channel.link);
+        let client = effective.as_ref().and_then(|effective| effective.client);
+        let client = client.map(|(address, _)| plain(address));
+        let client = client.as_ref().unwrap_or(&link.remote_addr).as_bytes();
+        let effective = effective.as_ref();
+        let request = Request { head, bytes, link: &link, effective, body, body_length };
+        let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
+        let log = self.control.access_log.as_deref();
+        let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
+        let before = self.clock.coarse();
+        let ticket = self.control.slot.as_ref().map(|slot| {
+            let start = self.clock.absolute(before.max(turn.now));
+            slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
+        });
+        let inside = Inside::enter(self, turn.thread, ticket);
+        let exchange = self.app.call(request, exchange);
+        drop(inside);
+        if self.control.park.is_some() {
+            // There is no monitor that would keep the coarse clock going.
+            self.clock.now();
+        }
+        let over = self.clock.coarse();
+        let slow = over > before + 1;
+        // Between two requests nothing is stuck, however long the queue is.
+        self.beat(turn.now.max(over));
+        if self.config.threads > 1 {
+            self.lock().token.call_done(slow);
+        }
+        self.count_request();
+        let ended = exchange.end();
+        if let Some(log) = log {
+            let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
+            let mut write = || {
+                log_exchange(log, request_record(head, bytes, client), &ended, duration);
+            };
+            // A reader that does not keep up must not stop the other threads.
+            if log.may_block() {
+                self.app.released(&mut write);
+            } else {
+                write();
+            }
+        }
+        self.after(ended, asked_to_close, turn.now.max(over))
+    }
+
+    /// Whether the server wants to keep a connection after this request.
+    fn keeps(&self, channel: &Channel) -> bool {
+        let limit = self.config.keepalive_requests;
+        !self.config.keepalive.is_zero()
+            && (limit == 0 || channel.requests < limit)
+            && !self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request, and asks for a replacement when the worker has served its share.
+    fn count_request(&self) {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if count == self.config.max_requests {
+            (self.control.on_max_requests)();
+        }
+    }
+
+    /// What comes after the application's turn: the rest of the response, then the next request.
+    fn after(&self, ended: Ended, asked_to_close: bool, now: u64) -> Option<Box<Channel>> {
+        let mut channel = ended.channel;
+        if ended.broken {
+            return self.end(channel);
+        }
+        let read_whole = channel.machine.is_complete() || self.skip_body(&mut channel);
+        // Who did not ask for the end may have sent more, and bytes that come to a closed socket
+        // would cost the response.
+        let nothing_comes = asked_to_close && read_whole && channel.carry.is_empty();
+        let then = match (ended.persistent && read_whole, nothing_comes) {
+            (true, _) => Then::Keep,
+            (false, true) => Then::Close,
+            (false, false) => Then::Linger,
+        };
+        if channel.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
+            let until = now + millis(self.config.send_timeout);
+            channel.enter(Stage::Flushing(then), now, until);
+            return Some(channel);
+        }
+        self.responded(channel, then, now)
+    }
+
+    /// Reads and forgets a body that the application left unread, if it is short and here already.
+    fn skip_body(&self, channel: &mut Channel) -> bool {
+        let mut head = Head::default();
+        let mut scratch = vec![0; DRAIN_BODY];
+        if let Moved::Bytes(count) = channel.stream.read(&mut scratch) {
+            channel.carry.extend_from_slice(scratch.get(..count).unwrap_or(&[]));
+        }
+        let mut used = 0;
+        loop {
+            let offered = channel.carry.get(used..).unwrap_or(&[]);
+            match channel.machine.receive(offered, &mut head, &self.config.rules) {
+                Ok(received) => {
+                    let progress = received.used > 0;
+                    used += received.used;
+                    if channel.machine.is_complete() {
+                        channel.carry.drain(..used);
+                        return true;
+                    }
+                    if !progress {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// A response is out: on to what follows it.
+    pub(crate) fn responded(
+        &self,
+        mut channel: Box<Channel>,
+        then: Then,
+        now: u64,
+    ) -> Option<Box<Channel>> {
+        match then {
+            Then::Keep => {
+                channel.machine.next_request();
+                channel.enter(Stage::Idle, now, now + millis(self.config.keepalive));
+                Some(channel)
+            }
+            Then::Close => self.end(channel),
+            Then::Linger => {
+                channel.stream.finish_writing();
+                channel.carry = Vec::new();
+                channel.enter(Stage::Lingering, now, now + LINGER);
+                Some(channel)
+            }
+        }
+    }
+}
+
+/// Shows the monitor and the master that a thread is inside the application, until it is dropped:
+/// also when a panic of ours takes the short way out.
+struct Inside<'a> {
+    shared: &'a Shared,
+    thread: usize,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(shared: &'a Shared, thread: usize, ticket: Option<Ticket>) -> Self {
+        let inside = Self { shared, thread, ticket };
+        inside.step();
+        inside
+    }
+
+    fn step(&self) {
+        if let Some(sequence) = self.shared.sequences.get(self.thread) {
+            sequence.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.step();
+        if let (Some(slot), Some(ticket)) = (&self.shared.control.slot, self.ticket.take()) {
+            slot.end(ticket);
+        }
+    }
+}
