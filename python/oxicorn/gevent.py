@@ -15,7 +15,7 @@ from gevent.hub import get_hub
 from gevent.server import StreamServer
 
 from oxicorn._oxicorn import CommandLine, LoopHandle
-from oxicorn.workers.driver import Driver, wait
+from oxicorn.workers.gevent import HubDriver, wait
 
 __all__ = ["LoggingLogAdapter", "WSGIServer"]
 
@@ -70,7 +70,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             raise TypeError(f"{names}: TLS is not available in this version of oxicorn")
         if handler_class is not None:
             raise TypeError("handler_class: not available in this version of oxicorn")
-        self._driver: Driver | None = None
+        self._driver: HubDriver | None = None
         self._engine: LoopHandle | None = None
         if application is not None:
             self.application = application
@@ -126,7 +126,8 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             request_hooks=None if self.log is None else _Lines(self.log),
             access_log=False,
         )
-        self._driver = Driver(engine, self._spawn, self.full, engine.close)
+        self._driver = HubDriver(engine, self._spawn, self.full, engine.close)
+        self._driver.begin()
 
     def stop_accepting(self) -> None:
         """Leaves new connections in the listener's queue."""

@@ -1,115 +1,97 @@
-"""Turns of the engine as callbacks of gevent's loop; requests as greenlets."""
+"""What all event loops have in common: turns of the engine as their callbacks, requests as theirs.
+
+A subclass knows one library: how to watch a descriptor, to be called later, and to start a request
+in a greenlet, a thread or right there. Everything but `run` happens on the loop's thread.
+"""
 
 from __future__ import annotations
 
-import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
-
-import gevent
-from gevent import monkey
-from gevent.hub import get_hub
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest
 
-_READ, _WRITE = 1, 2
+__all__ = ["Driver"]
 
 
-def wait(fd: int, writing: bool, seconds: float) -> None:
-    """Lets other greenlets run until `fd` is ready or the time is over; -1 waits for the time."""
-    hub = get_hub()
-    if gevent.getcurrent() is hub:
-        # A handler that was not given a greenlet cannot be left: it stops everything, as it asked.
-        poll = monkey.get_original("select", "poll")()
-        if fd >= 0:
-            poll.register(fd, 4 if writing else 1)
-        poll.poll(seconds * 1000)
-        return
-    if fd < 0:
-        hub.wait(hub.loop.timer(seconds))
-        return
-    watcher = hub.loop.io(fd, _WRITE if writing else _READ)
-    try:
-        with gevent.Timeout(seconds, False):
-            hub.wait(watcher)
-    finally:
-        watcher.close()
+class Driver(ABC):
+    """Drives one `LoopHandle`, from `begin` until it is over; then `over()` is called."""
 
-
-class Driver:
-    """Drives one `LoopHandle` on the hub of the thread that starts it.
-
-    `spawn` starts a greenlet (`None` runs requests in the hub); while `full()` they wait.
-    """
-
-    def __init__(
-        self,
-        handle: LoopHandle,
-        spawn: Callable[..., Any] | None,
-        full: Callable[[], bool],
-        over: Callable[[], object],
-    ) -> None:
-        self._handle, self._spawn, self._full, self._over = handle, spawn, full, over
-        self._hub = get_hub()
-        self._timer: Any = None
+    def __init__(self, handle: LoopHandle, over: Callable[[], object]) -> None:
+        self.handle, self._over = handle, over
+        self.is_open = True
         self._held = False
-        self._watcher = self._hub.loop.io(handle.fileno(), _READ)
-        self._watcher.start(self._turn)
+
+    @abstractmethod
+    def watch(self, fd: int) -> None:
+        """Has `turn` called whenever the descriptor is readable."""
+
+    @abstractmethod
+    def turn_within(self, seconds: float) -> None:
+        """Has `turn` called when the time is over, in place of an earlier such wish."""
+
+    @abstractmethod
+    def unwatch(self) -> None:
+        """Gives up both."""
+
+    @abstractmethod
+    def start(self, request: ReadyRequest) -> None:
+        """Has `run` called with the request, now or soon."""
+
+    @abstractmethod
+    def fail(self, where: object) -> None:
+        """Gives the exception at hand, which is not the application's, to the loop."""
+
+    def is_full(self) -> bool:
+        """Whether requests have to wait; `has_room` is to be called when that has changed."""
+        return False
+
+    def begin(self) -> None:
+        """Serves from now on."""
+        self.watch(self.handle.fileno())
         self._wait_until_due()
 
     def close(self) -> None:
         """Gives up the loop's watchers; nothing is served any more."""
-        if self._watcher is None:
-            return
-        for watcher in (self._watcher, self._timer):
-            watcher.stop()
-            watcher.close()
-        self._watcher = None
+        if self.is_open:
+            self.is_open = False
+            self.unwatch()
 
-    def _turn(self) -> None:
-        if self._watcher is None:
+    def turn(self) -> None:
+        """One round of the engine, and a start for the requests that are complete."""
+        if not self.is_open:
             return
-        self._handle.turn()
+        self.handle.turn()
         self._dispatch()
-        if self._handle.is_over:
+        if self.handle.is_over:
             self.close()
             self._over()
         else:
             self._wait_until_due()
 
-    def _wait_until_due(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-        # libev rounds up to its own reading of the clock, and 0 means at once.
-        self._timer = self._hub.loop.timer(max(self._handle.next_deadline(), 0.001))
-        self._timer.start(self._turn)
-
-    def _dispatch(self) -> None:
-        while not (full := self._full()):
-            request = self._handle.next()
-            if request is None:
-                break
-            if self._spawn is None:
-                self._run(request)
-                continue
-            try:
-                greenlet = self._spawn(self._run, request)
-            except BaseException:
-                self._hub.handle_error(self, *sys.exc_info())
-                continue
-            link = getattr(greenlet, "rawlink", None)
-            if link is not None:
-                # After the pool has heard of the end, as it was linked first.
-                link(self._ended)
-        self._held = full
-
-    def _ended(self, greenlet: object) -> None:
-        if self._held and self._watcher is not None:
+    def has_room(self) -> None:
+        """Starts requests that had to wait."""
+        if self._held and self.is_open:
             self._dispatch()
 
-    def _run(self, request: ReadyRequest) -> None:
+    def run(self, request: ReadyRequest) -> None:
+        """Runs a request to the end of its response."""
         try:
-            self._handle.run(request)
+            self.handle.run(request)
         except BaseException:
-            self._hub.handle_error(request, *sys.exc_info())
+            self.fail(request)
+
+    def _wait_until_due(self) -> None:
+        # Loops round up to their own reading of the clock, and take 0 for at once.
+        self.turn_within(max(self.handle.next_deadline(), 0.001))
+
+    def _dispatch(self) -> None:
+        while not (full := self.is_full()):
+            request = self.handle.next()
+            if request is None:
+                break
+            try:
+                self.start(request)
+            except BaseException:
+                self.fail(self)
+        self._held = full

@@ -1,18 +1,23 @@
-"""`worker_class = "gevent"`: each request in a greenlet."""
+"""`worker_class = "gevent"`: each request in a greenlet, turns in gevent's hub."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent import monkey
 from gevent.event import Event
+from gevent.hub import get_hub
 from gevent.pool import Pool
 
-from oxicorn._oxicorn import LoopHandle
-from oxicorn.workers.driver import Driver, wait
+from oxicorn._oxicorn import LoopHandle, ReadyRequest
+from oxicorn.workers.driver import Driver
 
-__all__ = ["prepare", "serve", "wait"]
+__all__ = ["HubDriver", "prepare", "serve", "wait"]
+
+_READ, _WRITE = 1, 2
 
 
 def prepare() -> None:
@@ -26,9 +31,83 @@ def serve(handle: LoopHandle, settings: Any) -> int:
     """Serves until it is drained or stopped; gives the number of the signal that ended it."""
     pool = Pool(max(settings.worker_connections, 1))
     over = Event()
-    driver = Driver(handle, pool.spawn, pool.full, over.set)
+    driver = HubDriver(handle, pool.spawn, pool.full, over.set)
+    driver.begin()
     try:
         over.wait()
     finally:
         driver.close()
     return handle.ended_by
+
+
+def wait(fd: int, writing: bool, seconds: float) -> None:
+    """Lets other greenlets run until `fd` is ready or the time is over; -1 waits for the time."""
+    hub = get_hub()
+    if gevent.getcurrent() is hub:
+        # A handler that was not given a greenlet cannot be left: it stops everything, as it asked.
+        poll = monkey.get_original("select", "poll")()
+        if fd >= 0:
+            poll.register(fd, 4 if writing else 1)
+        poll.poll(seconds * 1000)
+        return
+    if fd < 0:
+        hub.wait(hub.loop.timer(seconds))
+        return
+    watcher = hub.loop.io(fd, _WRITE if writing else _READ)
+    try:
+        with gevent.Timeout(seconds, False):
+            hub.wait(watcher)
+    finally:
+        watcher.close()
+
+
+class HubDriver(Driver):
+    """A driver on the hub of the thread that makes it.
+
+    `spawn` starts a greenlet (`None` runs requests in the hub); while `full()` they wait.
+    """
+
+    def __init__(
+        self,
+        handle: LoopHandle,
+        spawn: Callable[..., Any] | None,
+        full: Callable[[], bool],
+        over: Callable[[], object],
+    ) -> None:
+        super().__init__(handle, over)
+        self._spawn, self._full = spawn, full
+        self._hub = get_hub()
+        self._watcher: Any = None
+        self._timer: Any = None
+
+    def watch(self, fd: int) -> None:
+        self._watcher = self._hub.loop.io(fd, _READ)
+        self._watcher.start(self.turn)
+
+    def turn_within(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+        self._timer = self._hub.loop.timer(seconds)
+        self._timer.start(self.turn)
+
+    def unwatch(self) -> None:
+        for watcher in (self._watcher, self._timer):
+            watcher.stop()
+            watcher.close()
+
+    def is_full(self) -> bool:
+        return self._full()
+
+    def start(self, request: ReadyRequest) -> None:
+        if self._spawn is None:
+            self.run(request)
+            return
+        greenlet = self._spawn(self.run, request)
+        link = getattr(greenlet, "rawlink", None)
+        if link is not None:
+            # After the pool has heard of the end, as it was linked first.
+            link(lambda greenlet: self.has_room())
+
+    def fail(self, where: object) -> None:
+        self._hub.handle_error(where, *sys.exc_info())
