@@ -70,6 +70,15 @@ impl CommandLine {
         self.arguments.config(&self.environment)
     }
 
+    /// What the words and the variables that extend them give: name, value and origin of each
+    /// setting, before the values are judged.
+    fn given(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, Py<PyAny>, String)>> {
+        self.arguments
+            .given()
+            .map(|(name, raw, origin)| Ok((name, raw_to_python(py, raw)?, origin.to_string())))
+            .collect()
+    }
+
     /// Puts all layers together.
     ///
     /// `names` are the top-level names of the settings file `path`, `lines` where they are;
@@ -446,19 +455,23 @@ fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
 fn rows_to_python(py: Python<'_>, rows: &[(String, Raw)]) -> PyResult<Py<PyAny>> {
     let dict = PyDict::new(py);
     for (key, raw) in rows {
-        match raw {
-            Raw::Flag(flag) => dict.set_item(key, flag)?,
-            Raw::Integer(number) => dict.set_item(key, number)?,
-            Raw::List(items) => dict.set_item(key, items)?,
-            Raw::Pairs(pairs) => {
-                let inner = PyDict::new(py);
-                for (name, text) in pairs {
-                    inner.set_item(name, text)?;
-                }
-                dict.set_item(key, inner)?;
-            }
-            other => dict.set_item(key, other.to_string())?,
-        }
+        dict.set_item(key, raw_to_python(py, raw)?)?;
     }
     Ok(dict.into_any().unbind())
+}
+
+fn raw_to_python(py: Python<'_>, raw: &Raw) -> PyResult<Py<PyAny>> {
+    Ok(match raw {
+        Raw::Flag(flag) => PyBool::new(py, *flag).to_owned().into_any().unbind(),
+        Raw::Integer(number) => number.into_pyobject(py)?.into_any().unbind(),
+        Raw::List(items) => PyList::new(py, items)?.into_any().unbind(),
+        Raw::Pairs(pairs) => {
+            let dict = PyDict::new(py);
+            for (name, text) in pairs {
+                dict.set_item(name, text)?;
+            }
+            dict.into_any().unbind()
+        }
+        other => PyString::new(py, &other.to_string()).into_any().unbind(),
+    })
 }

@@ -78,6 +78,11 @@ impl Arguments {
         }
     }
 
+    /// Each setting that is given: its name, what was written, and where.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Raw, &Origin)> {
+        self.given.iter().map(|given| (given.setting.name, &given.raw, &given.origin))
+    }
+
     pub(crate) fn find(&self, setting: &Setting) -> Option<&Given> {
         self.given.iter().find(|given| given.setting.name == setting.name)
     }
