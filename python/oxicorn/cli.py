@@ -40,6 +40,10 @@ def _main(argv: Sequence[str]) -> int:
         from oxicorn.explain import explain
 
         return explain(argv[1:], environ)
+    if argv and argv[0] == "migrate":
+        from oxicorn.migrate import migrate
+
+        return migrate(argv[1:], environ)
     command = CommandLine(argv, environ)
     if command.action == "help":
         print(help_text(), end="")
@@ -93,7 +97,9 @@ def _read(command: CommandLine, location: str | None, notes: list[str]) -> Setti
     else:
         file = config_file.load(location)
         notes = [*notes, *file.notes]
-        settings = command.settings(file.path, file.names, file.lines)
+        # A hook may be named, and its module stand beside the file.
+        with config_file.importing_from_here():
+            settings = command.settings(file.path, file.names, file.lines)
     for line in [*notes, *settings.warnings]:
         print(f"Warning: {line}", file=sys.stderr)
     return settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import os
 import re
@@ -18,7 +19,7 @@ from oxicorn import gunicorn_names
 from oxicorn._oxicorn import parse_toml, setting_names
 from oxicorn.errors import ConfigFileError
 
-__all__ = ["ConfigFile", "find", "load"]
+__all__ = ["ConfigFile", "find", "importing_from_here", "load"]
 
 DEFAULTS = ("oxicorn.conf.py", "gunicorn.conf.py")
 
@@ -100,11 +101,9 @@ def _load_toml(path: str, source: str, notes: list[str]) -> ConfigFile:
 
 
 def _load_module(location: str, name: str) -> ConfigFile:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
     try:
         loaded = sys.modules.get(name)
-        with gunicorn_names.importable() as notes:
+        with importing_from_here(), gunicorn_names.importable() as notes:
             module = importlib.reload(loaded) if loaded else importlib.import_module(name)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and name_is_missing(name, error):
@@ -113,13 +112,22 @@ def _load_module(location: str, name: str) -> ConfigFile:
                 f"current directory is {_current_directory()}"
             ) from None
         raise _failed(location, error) from None
-    finally:
-        if here in sys.path:
-            sys.path.remove(here)
     lines: dict[str, int] = {}
     if module.__file__ is not None and module.__file__.endswith(".py"):
         lines = dict(_lines(ast.parse(Path(module.__file__).read_bytes()).body))
     return ConfigFile(location, _names(module), lines, notes)
+
+
+@contextlib.contextmanager
+def importing_from_here() -> Iterator[None]:
+    """While it lasts, modules of the current directory can be imported."""
+    here = _current_directory()
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
 
 
 def name_is_missing(name: str, error: ModuleNotFoundError) -> bool:
