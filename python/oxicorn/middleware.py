@@ -7,7 +7,7 @@ from typing import Any
 
 from oxicorn._oxicorn import ProxyRules
 
-__all__ = ["ProxyFix"]
+__all__ = ["ProxyFix", "PublicUrl"]
 
 
 class ProxyFix:
@@ -40,4 +40,33 @@ class ProxyFix:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self._rules.apply(environ)
+        return self.app(environ, start_response)
+
+
+class PublicUrl:
+    """Tells the application where clients see it, if the proxy in front does not say it.
+
+    `scheme` becomes `wsgi.url_scheme`. `prefix` becomes SCRIPT_NAME, and is cut off PATH_INFO
+    where the proxy has left it there.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        scheme: str | None = None,
+        prefix: str = "",
+    ) -> None:
+        self.app = app
+        self._scheme = scheme
+        trimmed = prefix.strip("/")
+        self._prefix = f"/{trimmed}" if trimmed else ""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self._scheme is not None:
+            environ["wsgi.url_scheme"] = self._scheme
+        if self._prefix:
+            path = environ.get("PATH_INFO", "")
+            if path == self._prefix or path.startswith(f"{self._prefix}/"):
+                environ["PATH_INFO"] = path[len(self._prefix) :]
+            environ["SCRIPT_NAME"] = self._prefix
         return self.app(environ, start_response)

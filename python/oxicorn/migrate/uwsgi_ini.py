@@ -1,0 +1,170 @@
+"""uWSGI's ini files: repeated names, placeholders, inclusion."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from oxicorn.errors import Error
+from oxicorn.migrate.uwsgi_options import find
+
+__all__ = ["Option", "read"]
+
+_PLACEHOLDERS = ("set", "set-ph", "set-placeholder")
+_INCLUDES = ("include", "inherit", "ini")
+# Their values have placeholders of another kind, filled in for each request.
+_FORMATS = ("log-format", "logformat", "log-encoder", "log-req-encoder")
+
+
+class Option(NamedTuple):
+    """One line of the file."""
+
+    name: str
+    value: str
+    """Empty if the name stands alone, which means yes."""
+    origin: str
+    """File and line."""
+    unknown: tuple[str, ...] = ()
+    """Placeholders in it that nothing is known of."""
+    variables: tuple[str, ...] = ()
+    """Variables of the environment that were filled in."""
+
+    @property
+    def is_on(self) -> bool:
+        """The value of an option that is yes or no."""
+        return self.value.lower() in ("", "true", "yes", "1", "on")
+
+
+def read(path: str, section: str, environ: Mapping[str, str]) -> list[Option]:
+    """The options of a file, with those of the files that it includes, and placeholders filled in.
+
+    Raises `Error`.
+    """
+    options = list(_read(path, section, depth=0))
+    if not options:
+        raise Error(f"migrate: {path} has no section [{section}], or nothing in it")
+    fill = _Filler(path, options, environ)
+    filled = [fill(option) for option in options if option.name not in _PLACEHOLDERS]
+    # `%(x)` may stand for any name that is set, so a file may use names of its own.
+    return [option for option in filled if option.name not in fill.own_names]
+
+
+def _read(path: str, section: str, depth: int) -> Iterator[Option]:
+    try:
+        text = Path(path).read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise Error(f"migrate: cannot read {path}: {error.strerror}") from None
+    if depth > 10:
+        raise Error(f"migrate: {path} is included again and again")
+    here = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            here = line.strip("[]").strip()
+            continue
+        if here != section:
+            continue
+        name, _, value = (part.strip() for part in line.partition("="))
+        name = name.replace("_", "-").removeprefix("--")
+        if name in _INCLUDES and not value.startswith(":") and "%" not in value:
+            other = str(Path(path).parent / value)
+            inner = "uwsgi"
+            if not Path(other).is_file() and ":" in value:
+                other, _, inner = other.rpartition(":")
+            yield from _read(other, inner, depth + 1)
+        elif name in _INCLUDES and value.startswith(":"):
+            yield from _read(path, value[1:], depth + 1)
+        else:
+            yield Option(name, value, f"{path}:{number}")
+
+
+class _Filler:
+    """Puts values in the place of placeholders."""
+
+    def __init__(self, path: str, options: list[Option], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._named: dict[str, str] = {}
+        for option in options:
+            if option.name in _PLACEHOLDERS:
+                name, _, value = option.value.partition("=")
+                self._named[name.strip()] = value.strip()
+            else:
+                self._named[option.name] = option.value
+        used = {name for each in options for name in re.findall(r"%\(([^)]+)\)", each.value)}
+        self.own_names = {name for name in used if find(name) is None}
+        self._letters = _letters(os.path.realpath(path))
+
+    def __call__(self, option: Option) -> Option:
+        unknown: list[str] = []
+        variables: list[str] = []
+        value = self._fill(option.value, unknown, variables, 0)
+        if option.name in _FORMATS:
+            unknown.clear()
+        return option._replace(value=value, unknown=tuple(unknown), variables=tuple(variables))
+
+    def _fill(self, text: str, unknown: list[str], variables: list[str], depth: int) -> str:
+        def variable(match: re.Match[str]) -> str:
+            value = self._environ.get(match[1])
+            if value is None:
+                unknown.append(match[0])
+                return match[0]
+            variables.append(match[0])
+            return value
+
+        def placeholder(match: re.Match[str]) -> str:
+            if match[1] is not None:
+                named = self._named.get(match[1])
+                if named is not None and depth < 10:
+                    return self._fill(named, unknown, variables, depth + 1)
+                unknown.append(match[0])
+                return match[0]
+            if match[2] == "%":
+                return "%"
+            if match[2] not in self._letters:
+                unknown.append(match[0])
+                return match[0]
+            return self._letters[match[2]]
+
+        text = re.sub(r"\$\((\w+)\)", variable, text)
+        return re.sub(r"%(?:\(([^)]+)\)|([a-zA-Z0-9%]))", placeholder, text)
+
+
+def _letters(path: str) -> dict[str, str]:
+    """What `%d` and its like stand for in this file; `%d` ends with a slash."""
+    folder, name = os.path.split(path)
+    stem, _, extension = name.rpartition(".")
+    parts = [part for part in folder.split("/") if part]
+    letters = {
+        "p": path,
+        "s": name,
+        "d": f"{folder.rstrip('/')}/",
+        "c": parts[-1] if parts else "",
+        "e": extension if stem else "",
+        "n": stem or name,
+        "o": path,
+        "h": socket.gethostname(),
+        "v": str(Path.cwd()),
+        "k": str(os.cpu_count() or 1),
+        "u": str(os.getuid()),
+        "U": _or_number(lambda: pwd.getpwuid(os.getuid()).pw_name, os.getuid()),
+        "g": str(os.getgid()),
+        "G": _or_number(lambda: grp.getgrgid(os.getgid()).gr_name, os.getgid()),
+    }
+    for number, part in enumerate(parts[:10]):
+        letters[str(number)] = part
+    return letters
+
+
+def _or_number(name: Callable[[], str], number: int) -> str:
+    try:
+        return name()
+    except KeyError:
+        return str(number)

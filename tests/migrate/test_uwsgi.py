@@ -1,0 +1,194 @@
+"""uWSGI's ini files: their dialect, and what each option becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+DJANGO = """
+# A site behind nginx, as in many tutorials.
+[uwsgi]
+base = {place}
+project = shop
+chdir = %(base)
+module = %(project).wsgi:application
+home = /srv/venvs/%(project)
+
+master = true
+processes = 4
+threads = 2
+socket = %(base)/%n.sock
+chmod-socket = 660
+vacuum = true
+die-on-term = true
+harakiri = 60
+max-requests = 5000
+buffer-size = 32768
+post-buffering = 1
+env = DJANGO_SETTINGS_MODULE=shop.settings
+env = SHOP_MODE=$(SHOP_MODE)
+static-map = /static=%dstatic
+logto = /var/log/%n.log
+cheaper = 2
+stats = 127.0.0.1:1717
+
+[other]
+processes = 99
+"""
+
+
+def test_site_behind_nginx(migrate, place):
+    (place / "site.ini").write_text(DJANGO.format(place=place))
+    found = migrate("site.ini", env={"SHOP_MODE": "live"})
+    assert found.settings == {
+        "wsgi_app": "shop.wsgi:application",
+        "bind": [f"unix:{place}/site.sock"],
+        "chdir": str(place),
+        "workers": 4,
+        "threads": 2,
+        "umask": 0o006,
+        "timeout": 60,
+        "max_requests": 5000,
+        "limit_request_line": 32768,
+        "limit_request_field_size": 32768,
+        "raw_env": ["DJANGO_SETTINGS_MODULE=shop.settings", "SHOP_MODE=live"],
+        "errorlog": "/var/log/site.log",
+        "accesslog": "/var/log/site.log",
+    }
+    assert "start: /srv/venvs/shop/bin/oxicorn -c oxicorn.toml" in found.text
+    assert f"`proxy_pass http://unix:{place}/site.sock;`" in found.note("socket")
+    assert "WhiteNoise" in found.note("static-map (site.ini:23)")
+    assert "TTIN and TTOU" in found.note("cheaper")
+    assert "$(SHOP_MODE)" in found.note("env (site.ini:22)")
+    assert "each request" in found.note("harakiri")
+    assert "there always is one" in found.note("master")
+    assert "Has no equivalent: stats" in found.stderr
+    assert "vacuum" not in found.stderr
+
+
+def test_plain_http(migrate, place):
+    (place / "uwsgi.ini").write_text(
+        "[uwsgi]\nhttp = :8080\nhttp-socket = 127.0.0.1:9000\nwsgi-file = shop/wsgi.py\n"
+        "callable = app\nworkers = 2\ndisable-logging = true\nlazy-apps = true\n"
+    )
+    found = migrate("uwsgi.ini")
+    assert found.settings == {
+        "wsgi_app": "shop.wsgi:app",
+        "bind": ["0.0.0.0:8080", "127.0.0.1:9000"],
+        "workers": 2,
+        "timeout": 0,
+    }
+    assert "lazy-apps is off" not in found.text
+
+
+def test_options_that_are_off_are_not_there(migrate, place):
+    (place / "uwsgi.ini").write_text(
+        "[uwsgi]\nhttp-socket = :8080\nmodule = shop.wsgi\nlazy-apps = false\nreuse-port = false\n"
+        "py-autoreload = 0\ncheaper = 0\ndisable-logging = false\n"
+    )
+    found = migrate("uwsgi.ini")
+    assert found.settings == {
+        "wsgi_app": "shop.wsgi:application",
+        "bind": ["0.0.0.0:8080"],
+        "timeout": 0,
+        "accesslog": "-",
+    }
+    assert "lazy-apps is off" in found.text
+    assert "cheaper" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("listen = 511", "backlog", 511),
+        ("reuse-port = true", "reuse_port", True),
+        ("uid = www-data", "user", "www-data"),
+        ("gid = 33", "group", "33"),
+        ("umask = 027", "umask", 0o027),
+        ("pidfile = /run/%n.pid", "pidfile", "/run/x.pid"),
+        ("procname-prefix = shop", "proc_name", "shop"),
+        ("py-autoreload = 2", "reload", True),
+        ("limit-post = 1048576", "limit_request_body", 1048576),
+        ("max-requests-delta = 10", "max_requests_jitter", 10),
+        ("worker-reload-mercy = 8", "graceful_timeout", 8),
+        ("post-buffering = 131072", "body_memory", 131072),
+        ("pythonpath = ..", "pythonpath", ".."),
+        ("logger = file:/var/log/x", "errorlog", "/var/log/x"),
+        ("daemonize = /var/log/x", "daemon", True),
+        ("gevent = 200", "worker_connections", 200),
+        (
+            'log-format = %(addr) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(msecs)',
+            "access_log_format",
+            '%(h)s %(t)s "%(r)s" %(s)s %(M)s',
+        ),
+        ("logformat = %(var.HTTP_X_ID) %(uagent)", "access_log_format", "%({x-id}i)s %(a)s"),
+    ],
+)
+def test_each_option(migrate, place, line, name, value):
+    (place / "x.ini").write_text(
+        f"[uwsgi]\nmodule = shop.wsgi:app\nhttp-socket = 127.0.0.1:0\n{line}\n"
+    )
+    assert migrate("x.ini").settings[name] == value
+
+
+def test_wsgi_file_elsewhere(migrate, place):
+    (place / "u.ini").write_text(f"[uwsgi]\nhttp-socket=:1\nwsgi-file = {place}/shop/wsgi.py\n")
+    settings = migrate("u.ini").settings
+    assert (settings["wsgi_app"], settings["pythonpath"]) == ("wsgi:application", f"{place}/shop")
+
+
+def test_one_mount_is_the_application(migrate, place):
+    (place / "u.ini").write_text(
+        "[uwsgi]\nhttp-socket=:1\nmount = /shop=shop/wsgi.py\ncallable=app\n"
+        "manage-script-name = true\n"
+    )
+    found = migrate("u.ini")
+    assert found.settings["wsgi_app"] == "shop.wsgi:app"
+    assert "PublicUrl(app, prefix='/shop')" in found.note("mount")
+
+
+def test_included_files_and_sections(migrate, place):
+    (place / "base.ini").write_text("[uwsgi]\nworkers = 3\nname = shop\n[slow]\nharakiri = 99\n")
+    (place / "u.ini").write_text(
+        "[uwsgi]\nini = base.ini\ninclude = base.ini:slow\nini = :here\n[here]\n"
+        "http-socket = unix:/run/%(name).sock\nset-placeholder = mod=shop.wsgi\n"
+        "module = %(mod):app\n"
+    )
+    assert migrate("u.ini").settings == {
+        "wsgi_app": "shop.wsgi:app",
+        "bind": ["unix:/run/shop.sock"],
+        "workers": 3,
+        "timeout": 99,
+        "accesslog": "-",
+    }
+
+
+def test_section_of_its_own(migrate, place):
+    (place / "u.ini").write_text("[stage]\nmodule = shop.wsgi:app\nhttp-socket = :1\nworkers=7\n")
+    assert migrate("--from", "uwsgi", "u.ini:stage").settings["workers"] == 7
+
+
+def test_placeholders_that_nobody_knows(migrate, place):
+    (place / "u.ini").write_text("[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nuid=%(nobody)\n")
+    assert "%(nobody) is not known" in migrate("u.ini").note("uid (u.ini:4)")
+
+
+def test_unknown_and_wrong_options_are_listed(migrate, place):
+    (place / "u.ini").write_text(
+        "[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nworkers=some\nfrobnicate=1\nif-env=X\nendif=\n"
+    )
+    found = migrate("u.ini")
+    assert "expected a number, got `some`" in found.note("workers (u.ini:4)")
+    assert "not known to this command" in found.note("frobnicate (u.ini:5)")
+    assert "conditions and loops" in found.note("if-env")
+
+
+def test_files_that_cannot_be_read(oxicorn, place):
+    (place / "empty.ini").write_text("[uwsgi]\n")
+    (place / "loop.ini").write_text("[uwsgi]\nini = loop.ini\n")
+    for name, problem in (
+        ("empty.ini", "has no section [uwsgi], or nothing in it"),
+        ("loop.ini", "included again and again"),
+    ):
+        result = oxicorn("migrate", name, cwd=place)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert problem in result.stderr
