@@ -1,16 +1,25 @@
 """Requests that keep a thread, or the interpreter, until a file is there; anything else is fast.
 
-`/sleep/NAME` waits, `/spin/NAME` computes, both until `$HOG/NAME.end` exists; `/match/NAME` is in C
-with the interpreter's lock for longer than any test. Each first makes `$HOG/NAME` with the process
-id.
+`/sleep/NAME` waits, `/spin/NAME` computes, `/stream/NAME` sends a dot now and then, all three until
+`$HOG/NAME.end` exists. `/match/NAME` is in C with the interpreter's lock for longer than any test;
+`/lock/NAME` is so for ever, without looking for signals. Each first makes `$HOG/NAME` with the
+process id.
 """
 
 import os
 import re
 import time
+from collections import deque
+from itertools import repeat
 from pathlib import Path
 
 FOLDER = Path(os.environ["HOG"])
+
+
+def dots(end):
+    while not end.exists():
+        yield b"."
+        time.sleep(0.01)
 
 
 def app(environ, start_response):
@@ -29,6 +38,11 @@ def app(environ, start_response):
                 sum(range(1000))
         elif what == "match":
             re.match(r"(?:a|a)+$", "a" * 60 + "b")
+        elif what == "lock":
+            deque(repeat(None), maxlen=0)
+        elif what == "stream":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return dots(end)
     data = f"{os.getpid()} {path}".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(data)))])
     return [data]

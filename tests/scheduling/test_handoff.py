@@ -160,6 +160,31 @@ def test_a_reload_leaves_no_request_behind(serve, dial, hogs):
     eventually(lambda: not set(server.workers()) & set(old))
 
 
+def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial, hogs):
+    """The idle worker is stopped, so that it takes nothing of what is handed to it, and killed."""
+    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    peers = [dial(server) for _ in range(40)]
+    homes = warm(peers)
+    busy = begin(peers[0], hogs, "sleep", "slow")
+    idle = next(pid for pid in server.workers() if pid != busy)
+    waiting = [peer for peer, home in zip(peers, homes, strict=True) if home == busy][1:]
+    before = descriptors(busy)
+    os.kill(idle, signal.SIGSTOP)
+    for peer in waiting:
+        peer.send(request("/fast"))
+    # What is in the passage belongs to no worker.
+    eventually(lambda: descriptors(busy) < before)
+    os.kill(idle, signal.SIGKILL)
+    for peer in waiting:
+        assert pid_of(peer.response()) not in (busy, idle)
+    (hogs / "slow.end").touch()
+    assert peers[0].response().status == 200
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def test_workers_that_are_killed_take_no_others_along(serve, hogs):
     """Connections change hands all the time, and workers die; each client comes through."""
     server = serve("sleepy", "--threads", "2", workers=3)

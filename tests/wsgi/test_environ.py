@@ -57,6 +57,7 @@ def test_keys_that_are_always_there(server, ask):
     assert value(told, "SERVER_SOFTWARE").startswith("oxicorn/")
     assert value(told, "REMOTE_PORT").isdigit()
     assert {"wsgi.input", "wsgi.errors", "wsgi.file_wrapper", "wsgi.early_hints"} <= told.keys()
+    assert "oxicorn.client_disconnected" in told
 
 
 def test_nothing_that_was_not_sent(ask, monkeypatch):

@@ -526,18 +526,25 @@ impl Arbiter {
     }
 }
 
+const SILENT: &str = "It gave no sign of life within `timeout`";
+const NOT_READY: &str = "It was not ready within `boot_timeout`";
+
 /// What the log says of a worker that ended, unless it ended as it was told to.
 fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Option<(Level, String)> {
     let was = |signal: &str, why: &str| format!("Worker (pid:{pid}) was sent {signal}! {why}");
     match (worker.stage, ending) {
+        (Stage::Aborted { why, .. }, Ending::Code(code)) => {
+            let limit = if why == Why::Unready { NOT_READY } else { SILENT };
+            Some((Level::Error, format!("Worker (pid:{pid}) exited with code {code}. {limit}.")))
+        }
         (Stage::Killed { why: Why::Silent }, Ending::Signal(signal)) => {
-            let why = "It gave no sign of life within `timeout`, and did not end on SIGABRT.";
-            Some((Level::Error, was(signal, why)))
+            let why = format!("{SILENT}, and did not end on SIGABRT.");
+            Some((Level::Error, was(signal, &why)))
         }
         (
             Stage::Killed { why: Why::Unready } | Stage::Aborted { why: Why::Unready, .. },
             Ending::Signal(signal),
-        ) => Some((Level::Error, was(signal, "It was not ready within `boot_timeout`."))),
+        ) => Some((Level::Error, was(signal, &format!("{NOT_READY}.")))),
         (Stage::Killed { why: Why::Slow }, Ending::Signal(signal)) => {
             let seconds = policy.graceful_timeout.as_secs();
             let why = format!("It had not finished within `graceful_timeout` ({seconds} s).");
@@ -547,7 +554,7 @@ fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Optio
             Some((Level::Warning, was(signal, "It had not left when the server had to stop.")))
         }
         (Stage::Aborted { .. }, Ending::Signal(signal)) => {
-            Some((Level::Error, was(signal, "It gave no sign of life within `timeout`.")))
+            Some((Level::Error, was(signal, &format!("{SILENT}."))))
         }
         (_, Ending::OutOfMemory) => {
             let why = "By the kernel, as there was no memory left (see its control group).";

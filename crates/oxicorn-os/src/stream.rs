@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{self, Errno};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send,
@@ -48,11 +49,15 @@ impl Stream {
         recv(&self.0, buffer, RecvFlags::empty()).map(|(count, _)| count).into()
     }
 
-    /// Whether no more bytes will come: the peer closed its side, or the connection is broken.
+    /// Whether the peer closed its side or the connection is broken; bytes that came before, and
+    /// were not read yet, do not matter.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let peeked = recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked.map(|(count, _)| count).into(), Moved::Bytes(0) | Moved::Broken)
+        let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut polled = [PollFd::new(&self.0, ends)];
+        // It never waits, so it cannot be interrupted; without an answer nothing is known.
+        let _ = poll(&mut polled, Some(&Timespec::default()));
+        polled[0].revents().intersects(ends)
     }
 
     /// Writes as much as the socket takes.

@@ -45,4 +45,5 @@ keys! {
     run_once = "wsgi.run_once",
     file_wrapper = "wsgi.file_wrapper",
     early_hints = "wsgi.early_hints",
+    client_disconnected = "oxicorn.client_disconnected",
 }

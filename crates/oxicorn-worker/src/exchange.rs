@@ -152,8 +152,8 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        self.begin();
         if self.flusher.is_none() && !self.broken {
-            self.began = true;
             match self.channel.stream.write(bytes) {
                 Moved::Bytes(count) if count == bytes.len() => return Ok(Sent::Taken),
                 Moved::Bytes(count) => return self.keep(&[bytes.get(count..).unwrap_or(&[])]),
@@ -162,6 +162,13 @@ impl Exchange {
             }
         }
         self.keep(&[bytes])
+    }
+
+    /// Notes that something is sent. Every piece after the first is a sign of life of a call.
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.began, true) {
+            self.shared.beat_in_call();
+        }
     }
 
     /// Sends an interim response.
@@ -174,6 +181,12 @@ impl Exchange {
         let sent = self.send(bytes);
         self.began = began;
         sent
+    }
+
+    /// Whether the client has closed its side, or the connection is broken. Never waits.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.broken || self.channel.stream.is_over()
     }
 
     /// Whether the client holds its body back until it is asked for it, which it was not yet.
@@ -191,8 +204,8 @@ impl Exchange {
     /// [`Gone`] when the client is.
     pub fn send_parts(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
         let mut skip = 0;
+        self.begin();
         if self.flusher.is_none() && !self.broken {
-            self.began = true;
             let mut slices = [IoSlice::new(&[]); 4];
             if parts.len() > slices.len() {
                 return self.send(&parts.concat());
@@ -233,7 +246,7 @@ impl Exchange {
         if self.broken {
             return Err(Gone);
         }
-        self.began = true;
+        self.begin();
         let now = self.shared.clock.now();
         let flusher = self.flusher(now);
         let mut state = flusher.lock();

@@ -151,6 +151,7 @@ impl Shared {
         if let Some(park) = &self.control.park {
             return park(fd.as_raw_fd(), interest, LOOK);
         }
+        self.beat_in_call();
         let _ = wait_one(fd, interest, LOOK);
         true
     }

@@ -143,7 +143,7 @@ pub(crate) struct Shared {
     pub(crate) sequences: Vec<AtomicU32>,
     /// Whether the holder of the token is in a poll that waits.
     pub(crate) waiting: AtomicBool,
-    /// Whether the holder of the token has events, and waits for the interpreter.
+    /// Whether the holder of the token has polled, and waits for the interpreter.
     pub(crate) barred: AtomicBool,
     pub(crate) parked: AtomicBool,
     pub(crate) monitor: OnceLock<Thread>,

@@ -281,12 +281,12 @@ impl Shared {
         self.app.released(&mut || {
             self.waiting.store(true, Ordering::SeqCst);
             self.epoll.wait(events, Some(patience));
-            // A wait that only timed out leads to no call that the monitor would have to watch.
-            let found = !events.is_empty();
-            self.barred.store(found, Ordering::SeqCst);
+            self.barred.store(true, Ordering::SeqCst);
             self.waiting.store(false, Ordering::SeqCst);
-            // Before the interpreter is there, which another thread may keep for long.
-            if found {
+            // Before the interpreter is there, which another thread may keep for long. A wait that
+            // only timed out leads to no call, and is not worth it: a monitor that sleeps looks
+            // around by itself every few seconds.
+            if !events.is_empty() {
                 self.wake_monitor();
             }
         });
@@ -379,9 +379,6 @@ impl Shared {
             wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
             self.kick.reset();
             poller.now = self.clock.now();
-            if self.config.threads > 1 {
-                self.beat(poller.now);
-            }
             self.housekeeping(poller);
             self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
             self.handle_events(poller);
@@ -390,7 +387,19 @@ impl Shared {
         }
     }
 
+    /// Shows that a call gets on which may last for long, as it sends or waits for its client.
+    ///
+    /// Not with one thread: there `timeout` limits a request with all of its response.
+    pub(crate) fn beat_in_call(&self) {
+        if self.config.threads > 1 {
+            self.beat(self.clock.coarse());
+        }
+    }
+
     /// Shows that the worker is alive, at most every [`BEAT`] milliseconds.
+    ///
+    /// Only application threads do, when they poll or end a call, and never the monitor: a worker
+    /// whose threads are all stuck is silent.
     pub(crate) fn beat(&self, now: u64) {
         if now < self.next_beat.load(Ordering::Relaxed) {
             return;

@@ -1,4 +1,5 @@
-//! The Python object behind `start_response`, `write` and `wsgi.early_hints`.
+//! The Python object behind `start_response`, `write`, `wsgi.early_hints` and
+//! `oxicorn.client_disconnected`.
 //!
 //! Built by hand because it is called once in every request: a class of PyO3 with `__call__` packs
 //! the arguments into a tuple first. It holds no Python object, so it takes no part in garbage
@@ -14,7 +15,7 @@ use oxicorn_worker::error_log::CRITICAL;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyString, PyTuple, PyType};
 
 use crate::wsgi::transaction::Slot;
 use crate::wsgi::{Foreign, start};
@@ -76,7 +77,7 @@ impl Responder {
 
 /// Makes the type of the objects.
 pub(crate) fn responder_type(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let doc = c"start_response(status, headers, exc_info=None, /), which returns itself as write(data);\nas wsgi.early_hints it takes a list of fields.";
+    let doc = c"start_response(status, headers, exc_info=None, /), which returns itself as write(data);\nas wsgi.early_hints it takes a list of fields;\nas oxicorn.client_disconnected it takes nothing.";
     let mut members = [
         ffi::PyMemberDef {
             name: c"__vectorcalloffset__".as_ptr(),
@@ -143,6 +144,8 @@ pub(crate) enum Returned {
     Itself,
     /// `None`.
     Nothing,
+    /// Yes or no.
+    Answer(bool),
 }
 
 /// The arguments of one call by place: status, headers, exc_info.
@@ -223,6 +226,7 @@ unsafe extern "C" fn called(
             unsafe { ffi::Py_NewRef(object) }
         }
         Ok(Returned::Nothing) => py.None().into_ptr(),
+        Ok(Returned::Answer(yes)) => PyBool::new(py, yes).to_owned().into_any().into_ptr(),
         Err(error) => {
             error.restore(py);
             ptr::null_mut()

@@ -61,6 +61,7 @@ pub(super) fn template(
     template.set_item(&keys.run_once, false)?;
     template.set_item(&keys.file_wrapper, constants.file_wrapper)?;
     template.set_item(&keys.early_hints, py.None())?;
+    template.set_item(&keys.client_disconnected, py.None())?;
     Ok(template.unbind())
 }
 

@@ -210,6 +210,7 @@ impl WsgiApplication {
             }
         }
         environ.set_item(&self.keys.early_hints, responder.object(py))?;
+        environ.set_item(&self.keys.client_disconnected, responder.object(py))?;
         let mut cache = self.cache();
         if let Some(template) = learned {
             cache.learn(template, request)?;

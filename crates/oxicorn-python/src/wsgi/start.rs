@@ -1,7 +1,8 @@
-//! What `start_response`, `write` and `wsgi.early_hints` do.
+//! What `start_response`, `write`, `wsgi.early_hints` and `oxicorn.client_disconnected` do.
 //!
-//! The three are one object, so that a request makes none of them; what it is called with tells
-//! them apart: two or three arguments begin a response, one `bytes` writes, one list hints.
+//! The four are one object, so that a request makes none of them; what it is called with tells
+//! them apart: two or three arguments begin a response, one `bytes` writes, one list hints, and
+//! none asks for the client.
 
 use oxicorn_http::Version;
 use oxicorn_http::h1::encode::{BadResponse, early_hints};
@@ -44,6 +45,7 @@ pub(crate) fn called(py: Python<'_>, slot: &Slot, given: &Arguments<'_>) -> PyRe
             }
             Ok(Returned::Nothing)
         }
+        [None, None, None] => Ok(Returned::Answer(slot.has_lost_client()?)),
         _ => Err(PyTypeError::new_err("start_response takes a status and a list of headers")),
     }
 }

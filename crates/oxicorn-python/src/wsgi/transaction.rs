@@ -85,8 +85,22 @@ impl Slot {
             }
             Place::Ended(spare) => {
                 *place = Place::Ended(spare);
-                Err(PyRuntimeError::new_err("called after the request ended"))
+                Err(ended())
             }
+        }
+    }
+
+    /// Whether the client has gone, as far as can be seen without waiting: while another thread uses
+    /// the request, it sees for itself.
+    ///
+    /// # Errors
+    ///
+    /// A `RuntimeError` for the application: the request has ended.
+    pub(crate) fn has_lost_client(&self) -> PyResult<bool> {
+        match &mut *self.lock() {
+            Place::Here(live) => Ok(live.gone || live.exchange().is_abandoned()),
+            Place::Away { .. } => Ok(false),
+            Place::Ended(_) => Err(ended()),
         }
     }
 
@@ -488,6 +502,10 @@ impl Live {
         self.gone |= sent.is_err();
         sent
     }
+}
+
+fn ended() -> PyErr {
+    PyRuntimeError::new_err("called after the request ended")
 }
 
 /// Answers with the fixed page of `status`, after which the connection closes.

@@ -108,8 +108,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Seconds,
         default: "30",
         short: "Silence after which a worker is aborted and replaced; 0 is never",
-        long: "With one thread this limits the time of one request. The log shows the request \
-           and the stacks of the worker that was stopped.",
+        long: "With one thread this limits the time of one request. With more, it strikes when all \
+           of them have been inside one call for so long. The log shows the requests and the \
+           stacks of the worker that was stopped.",
         support: Support::Works,
         apply: |settings, value| {
             settings.timeout = value.seconds()?;
