@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
+from oxicorn import waitress_names
 from oxicorn._oxicorn import CommandLine, Engine, Listener, Settings, setting_names
 from oxicorn.logger import Logger, release_access_log, share_logs
+from oxicorn.middleware import PublicUrl
 
 __all__ = ["Server", "WSGIServer", "serve"]
 
@@ -110,15 +112,18 @@ class Server:
     def __init__(
         self, app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any
     ) -> None:
+        app, host, port, named = _understand(app, host, port, settings)
         self._app = _checked(app)
-        self._settings = _read(host, port, settings)
-        wanting = _need_master(settings, self._settings)
+        self._settings = _read(host, port, named)
+        wanting = _need_master(named, self._settings)
         if wanting:
             raise TypeError(
                 f"{', '.join(f'`{name}`' for name in wanting)}: only a master process can do that; "
                 "use oxicorn.serve() or the command line"
             )
-        _warn(self._settings)
+        _warn(self._settings.warnings)
+        # They stay open as long as this server may be started again.
+        self._sockets = settings.get("sockets")
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
@@ -308,20 +313,22 @@ class WSGIServer(Server):
 def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any) -> None:
     """Serves until INT (Ctrl-C), TERM, or the end of the process.
 
-    Any setting may be given by its name. In this process by itself, unless a setting needs a master
-    (`workers=4`, `timeout`, `max_requests`, `user`, hooks, …): then this process becomes the
-    master, as `oxicorn` on the command line is, and `SystemExit` tells of a failure.
+    Any setting may be given by its name, and waitress's keywords are understood. In this process by
+    itself, unless a setting needs a master (`workers=4`, `timeout`, `max_requests`, `user`, hooks,
+    …): then this process becomes the master, as `oxicorn` on the command line is, and `SystemExit`
+    tells of a failure.
     """
-    values = _read(host, port, settings)
-    wanting = _need_master(settings, values)
+    app, host, port, named = _understand(app, host, port, settings)
+    values = _read(host, port, named)
+    wanting = _need_master(named, values)
     if not wanting:
-        Server(app, host, port, **settings).run()
+        Server(app, host, port, **named).run()
         return
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             f"{', '.join(f'`{name}`' for name in wanting)}: a master needs the main thread"
         )
-    _warn(values)
+    _warn(values.warnings)
     from oxicorn import master
 
     handlers = {number: signal.getsignal(number) for number in master.SIGNALS}
@@ -341,6 +348,24 @@ def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
     if callable(app):
         return app
     raise TypeError(f"the application is of type {type(app).__name__!r}, which is not callable")
+
+
+def _understand(
+    app: Callable[..., Any], host: str, port: int, given: dict[str, Any]
+) -> tuple[Callable[..., Any], str, int, dict[str, Any]]:
+    """The same call in the names of settings, if it has waitress's keywords."""
+    if host != "*" and not any(map(waitress_names.is_keyword, given)):
+        return app, host, port, given
+    place: dict[str, Any] = {"host": host} if host != _HOST else {}
+    if port != _PORT:
+        place["port"] = port
+    meant = waitress_names.translate({**place, **given})
+    _warn(f"`{name}` has no effect: {reason}" for name, reason in meant.no_effect.items())
+    if meant.prefix or meant.scheme not in (None, "http"):
+        app = PublicUrl(_checked(app), meant.scheme, meant.prefix)
+    if "bind" in meant.settings:
+        host, port = _HOST, _PORT
+    return app, host, port, meant.settings
 
 
 def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
@@ -364,12 +389,12 @@ def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _warn(settings: Settings) -> None:
+def _warn(lines: Iterable[str]) -> None:
     """Says what has no effect, at the line that calls `serve` or makes a server."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename == __file__:
         level, frame = level + 1, frame.f_back
-    for line in settings.warnings:
+    for line in lines:
         warnings.warn(line, stacklevel=level)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["KEYWORDS", "REMARKS", "Meaning", "Translation", "translate"]
+__all__ = ["KEYWORDS", "REMARKS", "Meaning", "Translation", "is_keyword", "translate"]
 
 _PORT = 8080
 _YES = ("t", "true", "y", "yes", "on", "1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 import socket
 import subprocess
 import sys
@@ -270,6 +272,40 @@ def test_run_on_another_thread():
     server.stop()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_started_and_stopped_by_threads_that_are_gone():
+    server = oxicorn.Server(hello, port=0, threads=2)
+    for action in (server.start, server.stop, server.start):
+        thread = threading.Thread(target=action)
+        thread.start()
+        thread.join(PATIENCE)
+    assert fetch(server) == b"hello\n"
+    server.stop()
+
+
+def test_beside_an_event_loop_that_runs():
+    """As in a cell of a notebook: the thread that starts and stops it belongs to asyncio."""
+
+    async def cell():
+        wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakeup)
+        server = oxicorn.Server(hello, port=0)
+        server.start()
+        assert await asyncio.to_thread(fetch, server) == b"hello\n"
+        server.stop()
+        with oxicorn.WSGIServer(("127.0.0.1", 0), hello) as another:
+            assert await asyncio.to_thread(fetch, another) == b"hello\n"
+        forever = oxicorn.WSGIServer(("127.0.0.1", 0), hello)
+        serving = asyncio.create_task(asyncio.to_thread(forever.serve_forever))
+        while not forever.is_running:
+            await asyncio.sleep(0)
+        assert await asyncio.to_thread(fetch, forever) == b"hello\n"
+        forever.stop()
+        await asyncio.wait_for(serving, PATIENCE)
+        assert signal.set_wakeup_fd(wakeup) == wakeup
+
+    asyncio.run(cell())
 
 
 def test_program_that_forgets_to_stop_ends_all_the_same(tmp_path):

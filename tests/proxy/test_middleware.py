@@ -1,10 +1,10 @@
-"""oxicorn.middleware.ProxyFix on environs made by hand, and beside an application."""
+"""oxicorn.middleware on environs made by hand, and beside an application."""
 
 from __future__ import annotations
 
 import pytest
 
-from oxicorn.middleware import ProxyFix
+from oxicorn.middleware import ProxyFix, PublicUrl
 
 PLAIN = {
     "REMOTE_ADDR": "127.0.0.1",
@@ -94,3 +94,22 @@ def test_several_proxies():
 def test_bad_networks_are_refused():
     with pytest.raises(ValueError, match="zero bits"):
         ProxyFix(lambda environ, start_response: [], trusted="10.0.0.1/8")
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [("/shop/cart", "/cart"), ("/shop/", "/"), ("/shop", ""), ("/shopping", "/shopping")],
+)
+def test_public_url(path, seen):
+    environ = {**PLAIN, "PATH_INFO": path}
+    app = PublicUrl(lambda environ, start_response: [b"done"], scheme="https", prefix="shop/")
+    assert app(environ, None) == [b"done"]
+    assert environ["PATH_INFO"] == seen
+    assert environ["SCRIPT_NAME"] == "/shop"
+    assert environ["wsgi.url_scheme"] == "https"
+
+
+def test_public_url_of_nothing_changes_nothing():
+    environ = {**PLAIN, "PATH_INFO": "/a"}
+    PublicUrl(lambda environ, start_response: [])(environ, None)
+    assert environ == {**PLAIN, "PATH_INFO": "/a"}
