@@ -11,12 +11,21 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import websocket
 
 from support import eventually
 from support.server import environment
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-STARTED = {"hello", "flask_app", "streaming", "upload", "django_app", "gevent_server"}
+STARTED = {
+    "hello",
+    "flask_app",
+    "streaming",
+    "upload",
+    "django_app",
+    "gevent_server",
+    "websocket_app",
+}
 
 
 @pytest.fixture
@@ -50,6 +59,17 @@ def test_django(example, dial):
     peer = dial(example("django_app.wsgi", workers=2))
     assert b"It works" in peer.get().body
     assert peer.get("/hello/you").body == b'{"hello": "you"}'
+
+
+def test_websocket(example):
+    server = example("websocket_app:app", "--threads", "2")
+    url = f"ws://127.0.0.1:{server.port}/echo"
+    client = websocket.create_connection(url, timeout=60)
+    client.send("hello")
+    assert client.recv() == "hello"
+    client.close()
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        websocket.create_connection(url, timeout=60, origin="https://elsewhere.example")
 
 
 def test_streaming(example, dial):

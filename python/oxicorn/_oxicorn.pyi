@@ -113,6 +113,7 @@ class LoopHandle:
         wait: Callable[[int, bool, float], object],
         *,
         report: Callable[[dict[str, Any], Any, Any, Any], object] | None = None,
+        socket: Callable[..., Any] | None = None,
         environ: dict[str, Any] | None = None,
         max_requests: int | None = None,
         slot: Slot | None = None,

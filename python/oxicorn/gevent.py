@@ -15,7 +15,7 @@ from gevent.hub import get_hub
 from gevent.server import StreamServer
 
 from oxicorn._oxicorn import CommandLine, LoopHandle
-from oxicorn.workers.gevent import HubDriver, wait
+from oxicorn.workers.gevent import HubDriver, Socket, wait
 
 __all__ = ["LoggingLogAdapter", "WSGIServer"]
 
@@ -122,6 +122,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             [self.socket.fileno()],
             wait,
             report=_report,
+            socket=Socket,
             environ=self.get_environ(),
             request_hooks=None if self.log is None else _Lines(self.log),
             access_log=False,

@@ -3,6 +3,8 @@
 //! Filled by [`crate::h1`], read by the driver and by the application bridge. It owns no bytes, so
 //! one `Head` can be used again and again without allocating.
 
+use crate::octets::list;
+
 /// A part of the input: `start` and length, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -126,6 +128,20 @@ impl Head {
             [] => b"/",
             path => path,
         }
+    }
+
+    /// Whether the client asks for a WebSocket: a GET without a body that names this
+    /// protocol to upgrade to (RFC 6455, section 4.1; whether its key and version are right is for who answers it).
+    #[must_use]
+    pub fn asks_for_websocket(&self, input: &[u8]) -> bool {
+        let is_websocket = |field: &Field| {
+            field.known == Name::Upgrade
+                && list(field.value.of(input)).any(|name| name.eq_ignore_ascii_case(b"websocket"))
+        };
+        self.upgrade
+            && matches!(self.framing, Framing::None | Framing::Length(0))
+            && self.method.of(input) == b"GET"
+            && self.fields.iter().any(is_websocket)
     }
 
     /// Whether the method is HEAD, whose response has no body.

@@ -18,6 +18,8 @@ pub enum Interest {
     Read,
     /// Room to write.
     Write,
+    /// Either of the two.
+    Both,
     /// Connections to accept; of several processes that watch, one is woken.
     Accept,
 }
@@ -27,6 +29,7 @@ impl Interest {
         match self {
             Self::Read => EventFlags::IN | EventFlags::RDHUP,
             Self::Write => EventFlags::OUT,
+            Self::Both => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
             Self::Accept => EventFlags::IN | EventFlags::EXCLUSIVE,
         }
     }
@@ -172,6 +175,7 @@ pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, timeout: Duration) -> bo
     let flags = match interest {
         Interest::Read | Interest::Accept => PollFlags::IN,
         Interest::Write => PollFlags::OUT,
+        Interest::Both => PollFlags::IN | PollFlags::OUT,
     };
     let timeout = timespec(timeout);
     let mut fds = [PollFd::from_borrowed_fd(fd, flags)];

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{self, Errno};
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send,
-    sendmsg, shutdown, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
+    acceptfrom_with, recv, send, sendmsg, shutdown, socketpair, sockopt,
 };
 
 /// What became of an attempt to move bytes.
@@ -41,6 +41,18 @@ impl Stream {
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+
+    /// Two sockets that are connected to each other: ours, and one that blocks.
+    ///
+    /// # Errors
+    ///
+    /// The process or the system is out of descriptors.
+    pub fn pair() -> std::io::Result<(Self, OwnedFd)> {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        io::ioctl_fionbio(&ours, true)?;
+        Ok((Self(ours), other))
     }
 
     /// Reads what there is into `buffer`.

@@ -35,10 +35,12 @@ impl LoopHandle {
     /// Gets ready; descriptors are duplicated, and stay the caller's.
     ///
     /// `wait(fd, writing, seconds)` waits in the loop's way, `report(environ, type, value,
-    /// traceback)` gets what the application raises (without it the error log does), and `environ`
-    /// is merged over what the server says of itself. The rest is as for `Engine`.
+    /// traceback)` gets what the application raises (without it the error log does),
+    /// `socket(fileno=fd)` makes a socket that waits in the loop's way (without it there are no
+    /// WebSockets), and `environ` is merged over what the server says of itself. The rest is as for
+    /// `Engine`.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, environ = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, environ = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
     fn new(
         py: Python<'_>,
@@ -47,6 +49,7 @@ impl LoopHandle {
         listener_fds: Vec<RawFd>,
         wait: Py<PyAny>,
         report: Option<Py<PyAny>>,
+        socket: Option<Py<PyAny>>,
         environ: Option<&Bound<'_, PyDict>>,
         max_requests: Option<u64>,
         slot: Option<&Slot>,
@@ -65,7 +68,10 @@ impl LoopHandle {
             names.push(server_name(&ListenerInfo::of(listener.as_fd())?));
             listeners.push(listener);
         }
-        let foreign = Arc::new(Foreign::new(wait, report));
+        if socket.is_none() {
+            config.websockets = 0;
+        }
+        let foreign = Arc::new(Foreign::new(wait, report, socket));
         let siblings = config.has_siblings;
         let mut app = WsgiApplication::new(py, app, &names, false, siblings, request_hooks)?;
         app.under(Arc::clone(&foreign));

@@ -46,4 +46,5 @@ keys! {
     file_wrapper = "wsgi.file_wrapper",
     early_hints = "wsgi.early_hints",
     client_disconnected = "oxicorn.client_disconnected",
+    socket = "gunicorn.socket",
 }

@@ -239,6 +239,7 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         send_timeout: settings.client_send_timeout,
         connections: settings.worker_connections.max(1),
         keepalive_requests: settings.keepalive_requests,
+        websockets: settings.websocket_limit,
         max_requests: settings.max_requests,
         queue_timeout: settings.queue_timeout,
         queue_limit: settings.queue_limit,

@@ -53,6 +53,7 @@ pub struct Settings {
     pub worker_class: WorkerClass,
     pub threads: usize,
     pub worker_connections: usize,
+    pub websocket_limit: usize,
     pub max_requests: u64,
     pub max_requests_jitter: u64,
     pub timeout: Duration,

@@ -30,6 +30,8 @@ pub struct Config {
     pub queue_timeout: Duration,
     /// Most complete requests that may wait; 0 is no limit.
     pub queue_limit: usize,
+    /// Most WebSockets at a time; 0 treats a request for one like any other.
+    pub websockets: usize,
     /// Requests after which the worker asks to be replaced; 0 is never.
     pub max_requests: u64,
     /// Whether the application is called only when the body is complete.
@@ -80,6 +82,7 @@ impl Default for Config {
             keepalive_requests: 0,
             queue_timeout: Duration::from_secs(30),
             queue_limit: 0,
+            websockets: 1000,
             max_requests: 0,
             request_buffering: true,
             body_memory: 64 * 1024,

@@ -19,6 +19,7 @@ use crate::channel::{Channel, body_patience, millis};
 use crate::flusher::Flusher;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
+use crate::upgrade::Upgrade;
 
 /// The client is gone (or was cut off for being too slow); the response cannot be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +57,14 @@ const STREAM_READ: usize = 64 * 1024;
 /// One request with its response.
 #[derive(Debug)]
 pub struct Exchange {
-    channel: Box<Channel>,
-    shared: Arc<Shared>,
+    pub(crate) channel: Box<Channel>,
+    pub(crate) shared: Arc<Shared>,
     facts: RequestFacts,
     date: [u8; 29],
     /// Whether the client waits to be asked for its body.
     expect_continue: bool,
     began: bool,
-    broken: bool,
+    pub(crate) broken: bool,
     persistent: bool,
     status: u16,
     body_bytes: u64,
@@ -74,6 +75,8 @@ pub struct Exchange {
     waited: u64,
     response_fields: Vec<u8>,
     environ: Vec<Option<Vec<u8>>>,
+    /// The connection may become the application's.
+    pub(crate) upgrade: Option<Box<Upgrade>>,
 }
 
 /// What is left when the application is done with an exchange.
@@ -95,6 +98,7 @@ impl Exchange {
         facts: RequestFacts,
         date: [u8; 29],
         expect_continue: bool,
+        upgrade: Option<Box<Upgrade>>,
     ) -> Self {
         Self {
             channel,
@@ -113,6 +117,7 @@ impl Exchange {
             waited: 0,
             response_fields: Vec::new(),
             environ: Vec::new(),
+            upgrade,
         }
     }
 
@@ -152,6 +157,7 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        self.answers()?;
         self.begin();
         if self.flusher.is_none() && !self.broken {
             match self.channel.stream.write(bytes) {
@@ -171,12 +177,20 @@ impl Exchange {
         }
     }
 
-    /// Sends an interim response.
+    /// An answer of its own begins: only if the application has not taken the connection over.
+    fn answers(&mut self) -> Result<(), Gone> {
+        if self.upgrade.is_some() { self.decline_upgrade() } else { Ok(()) }
+    }
+
+    /// Sends an interim response, but not on a connection that may still become the application's.
     ///
     /// # Errors
     ///
     /// [`Gone`] when the client is.
     pub fn send_interim(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        if self.upgrade.is_some() {
+            return Ok(Sent::Taken);
+        }
         let began = self.began;
         let sent = self.send(bytes);
         self.began = began;
@@ -203,6 +217,7 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_parts(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
+        self.answers()?;
         let mut skip = 0;
         self.begin();
         if self.flusher.is_none() && !self.broken {
@@ -243,6 +258,7 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_file(&mut self, file: File, offset: u64, length: u64) -> Result<Sent, Gone> {
+        self.answers()?;
         if self.broken {
             return Err(Gone);
         }
@@ -472,7 +488,7 @@ impl Exchange {
                 channel.outbox = Some(Box::new(outbox));
             }
         }
-        Ended {
+        let mut ended = Ended {
             channel,
             broken,
             persistent: self.persistent,
@@ -480,7 +496,11 @@ impl Exchange {
             body_bytes: self.body_bytes,
             response_fields: self.response_fields,
             environ: self.environ,
+        };
+        if let Some(upgrade) = self.upgrade {
+            upgrade.end(&self.shared, &mut ended);
         }
+        ended
     }
 }
 

@@ -32,7 +32,9 @@ mod timers;
 mod token;
 #[cfg(test)]
 mod token_model;
+mod tunnel;
 mod turn;
+mod upgrade;
 mod worker;
 
 pub use application::{Application, Body, Link, Request};

@@ -14,12 +14,14 @@ use oxicorn_http::proxy::Peer;
 use oxicorn_http::{Head, Reject};
 use oxicorn_os::epoll::{Events, Ready};
 use oxicorn_os::stream::{NoConnection, Stream, accept, read_pipe};
-use slotmap::{DefaultKey as Key, Key as _, KeyData};
+use slotmap::{DefaultKey as Key, Key as _};
 
 use crate::channel::{Channel, SILENCE, Stage, millis};
 use crate::clock::DateCache;
 use crate::error_log::CRITICAL;
-use crate::reactor::{FIRST_LISTENER, HANDOFF, MASTER, Phase, SIGNALS, Shared, Taken, WAKE};
+use crate::reactor::{
+    FIRST_LISTENER, HANDOFF, MASTER, Phase, SIGNALS, Shared, Taken, WAKE, key_of,
+};
 use crate::token::{Holder, Token};
 use crate::{Link, Signal};
 
@@ -148,8 +150,7 @@ impl Shared {
         ready: Ready,
         held: Option<Box<Channel>>,
     ) -> Option<Box<Channel>> {
-        let key = KeyData::from_ffi(ready.token).into();
-        self.contained(key, || self.connection(poller, ready, held))
+        self.contained(key_of(ready.token), || self.connection(poller, ready, held))
     }
 
     /// Was woken to look around.
@@ -197,6 +198,10 @@ impl Shared {
             Taken::Channel(channel) => self.work(poller, channel),
             Taken::Flush(flusher) => {
                 flusher.lock().flush(&flusher.stream, poller.now);
+                None
+            }
+            Taken::Pump(tunnel) => {
+                self.pump(poller, &tunnel);
                 None
             }
             Taken::Nothing => None,

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::flusher::{Flusher, OutputLimits};
 use crate::queue::limit;
 use crate::timers::Timers;
 use crate::token::Token;
+use crate::tunnel::{INNER, Tunnel};
 use crate::worker::{Control, Crew};
 use crate::{Application, Config};
 
@@ -59,11 +60,28 @@ pub(crate) struct Slot {
     /// The channel, unless it is moved out to a thread.
     home: Option<Box<Channel>>,
     /// An event came while it was out, so the socket is not watched any more.
-    unwatched: bool,
+    pub(crate) unwatched: bool,
     /// Its timer entry came up while it was out.
     timer_fired: bool,
     /// Output that is flushed while it is out.
     flusher: Option<Arc<Flusher>>,
+    /// What the application may take it over by, or has, while it is out.
+    pub(crate) tunnel: Option<Arc<Tunnel>>,
+}
+
+impl Slot {
+    /// Ends the connection both ways, and what the application has in its place.
+    fn cut(&self) {
+        self.stream.cut();
+        if let Some(tunnel) = &self.tunnel {
+            tunnel.cut();
+        }
+    }
+}
+
+/// The slot that an event is about.
+pub(crate) fn key_of(token: u64) -> Key {
+    KeyData::from_ffi(token & !INNER).into()
 }
 
 /// What an event for a connection leads to.
@@ -73,6 +91,8 @@ pub(crate) enum Taken {
     Channel(Box<Channel>),
     /// The channel is out; its output may be flushed.
     Flush(Arc<Flusher>),
+    /// The channel is out; bytes may be moved between its client and the application.
+    Pump(Arc<Tunnel>),
     /// Nothing: an old event, or one that its owner will notice.
     Nothing,
 }
@@ -152,6 +172,8 @@ pub(crate) struct Shared {
     pub(crate) crew: Mutex<Crew>,
     pub(crate) draining: AtomicBool,
     pub(crate) requests: AtomicU64,
+    /// Calls that are, or may become, conversations over a WebSocket.
+    pub(crate) websockets: AtomicUsize,
     /// Descriptors ran out, and nothing was accepted since.
     pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
@@ -208,6 +230,7 @@ impl Shared {
             crew: Mutex::new(Crew::default()),
             draining: AtomicBool::new(false),
             requests: AtomicU64::new(0),
+            websockets: AtomicUsize::new(0),
             short: AtomicBool::new(false),
             next_beat: AtomicU64::new(0),
         };
@@ -279,16 +302,23 @@ impl Shared {
             unwatched: false,
             timer_fired: false,
             flusher: None,
+            tunnel: None,
         })
     }
 
     /// Moves a channel out for an event.
     pub(crate) fn take(&self, core: &mut Core, token: u64, writable: bool) -> Taken {
-        let Some(slot) = core.slots.get_mut(KeyData::from_ffi(token).into()) else {
+        let Some(slot) = core.slots.get_mut(key_of(token)) else {
             return Taken::Nothing;
         };
+        if token & INNER != 0 {
+            return slot.tunnel.clone().map_or(Taken::Nothing, Taken::Pump);
+        }
         if let Some(channel) = slot.home.take() {
             return Taken::Channel(channel);
+        }
+        if let Some(tunnel) = slot.tunnel.as_ref().filter(|tunnel| tunnel.is_open()) {
+            return Taken::Pump(Arc::clone(tunnel));
         }
         if let Some(flusher) = &slot.flusher
             && writable
@@ -416,7 +446,7 @@ impl Shared {
             // Closing does neither of these if the application forked and the child, which has the
             // socket too, lives on. An error means that it is not watched, or broken already.
             let _ = self.epoll.delete(slot.stream.as_fd());
-            slot.stream.cut();
+            slot.cut();
         }
     }
 
@@ -460,7 +490,11 @@ impl Shared {
         };
         let keys: Vec<Key> = core.slots.iter().filter_map(idle).collect();
         core.again.extend(keys);
+        // A conversation has no end of its own; the application may still say goodbye.
+        let tunnels = core.slots.values().filter_map(|slot| slot.tunnel.clone());
+        let tunnels: Vec<_> = tunnels.collect();
         drop(core);
+        tunnels.iter().for_each(|tunnel| tunnel.end_reading(&self.epoll));
         self.wake.wake();
         self.kick.wake();
     }
@@ -476,9 +510,7 @@ impl Shared {
 
     /// Cuts every connection: an application that yields for ever ends with its client's.
     fn cut(&self, core: &Core) {
-        for slot in core.slots.values() {
-            slot.stream.cut();
-        }
+        core.slots.values().for_each(Slot::cut);
     }
 
     /// Takes out the channels whose time is over, and ends a drain that took too long.
@@ -502,6 +534,12 @@ impl Shared {
                 slot.timer_fired = true;
                 if let Some(flusher) = &slot.flusher
                     && let Some(at) = give_up_or_wait(flusher, &self.config, now)
+                {
+                    core.timers.push(at, key);
+                }
+                let patience = millis(self.config.send_timeout);
+                if let Some(tunnel) = &slot.tunnel
+                    && let Some(at) = tunnel.give_up_or_wait(&self.epoll, now, patience)
                 {
                     core.timers.push(at, key);
                 }

@@ -140,7 +140,15 @@ impl Shared {
                 date: poller.date.at(poller.now),
             };
             let input = if own.is_empty() { poller.scratch.as_slice() } else { &own };
-            let back = self.run(channel, turn, input, &poller.head, complete);
+            let back = if poller.head.upgrade
+                && channel.pending.is_none()
+                && self.is_for_websocket(&poller.head, input)
+            {
+                channel.keep_head(input, &poller.head, false);
+                self.run_websocket(channel, turn)
+            } else {
+                self.run(channel, turn, input, &poller.head, complete, None)
+            };
             // It may have taken long: the limits of what comes next begin now.
             poller.now = poller.now.max(self.clock.coarse());
             channel = back?;
@@ -256,6 +264,12 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);
         let complete = if streaming { Complete::Streaming } else { Complete::Stored };
-        self.run(channel, Turn { thread, now, date }, &[], &Head::default(), complete)
+        let turn = Turn { thread, now, date };
+        if let Some(pending) = &channel.pending
+            && self.is_for_websocket(&pending.head, &pending.bytes)
+        {
+            return self.run_websocket(channel, turn);
+        }
+        self.run(channel, turn, &[], &Head::default(), complete, None)
     }
 }

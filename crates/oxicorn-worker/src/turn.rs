@@ -14,6 +14,7 @@ use crate::channel::{Channel, Complete, Stage, Then, millis};
 use crate::exchange::Ended;
 use crate::poller::plain;
 use crate::reactor::Shared;
+use crate::upgrade::Upgrade;
 use crate::{Body, Exchange, Request};
 
 /// Milliseconds a peer gets to read the last response before the connection is closed for good.
@@ -40,6 +41,7 @@ impl Shared {
         input: &[u8],
         head: &Head,
         complete: Complete,
+        upgrade: Option<Box<Upgrade>>,
     ) -> Option<Box<Channel>> {
         channel.queued_at = 0;
         let mut pending = channel.pending.take();
@@ -101,7 +103,9 @@ impl Shared {
         let client = client.as_ref().unwrap_or(&link.remote_addr).as_bytes();
         let effective = effective.as_ref();
         let request = Request { head, bytes, link: &link, effective, body, body_length };
-        let exchange = Exchange::new(channel, Arc::clone(self), facts, turn.date, expect_continue);
+        let is_conversation = upgrade.is_some();
+        let shared = Arc::clone(self);
+        let exchange = Exchange::new(channel, shared, facts, turn.date, expect_continue, upgrade);
         let log = self.control.access_log.as_deref();
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
@@ -109,7 +113,11 @@ impl Shared {
             let start = self.clock.absolute(before.max(turn.now));
             slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
         });
-        let inside = Inside::enter(self, turn.thread, ticket);
+        let mut inside = Inside::enter(self, turn.thread, ticket);
+        if is_conversation {
+            // Nobody waits for its end, and it would keep others off the list.
+            inside.leave_list();
+        }
         let exchange = self.app.call(request, exchange);
         drop(inside);
         if self.control.park.is_some() {
@@ -120,7 +128,7 @@ impl Shared {
         let slow = over > before + 1;
         // Between two requests nothing is stuck, however long the queue is.
         self.beat(turn.now.max(over));
-        if self.config.threads > 1 {
+        if self.config.threads > 1 && !is_conversation {
             self.lock().token.call_done(slow);
         }
         self.count_request();
@@ -232,17 +240,24 @@ impl Shared {
 
 /// Shows the monitor and the master that a thread is inside the application, until it is dropped:
 /// also when a panic of ours takes the short way out.
-struct Inside<'a> {
+pub(crate) struct Inside<'a> {
     shared: &'a Shared,
     thread: usize,
     ticket: Option<Ticket>,
 }
 
 impl<'a> Inside<'a> {
-    fn enter(shared: &'a Shared, thread: usize, ticket: Option<Ticket>) -> Self {
+    pub(crate) fn enter(shared: &'a Shared, thread: usize, ticket: Option<Ticket>) -> Self {
         let inside = Self { shared, thread, ticket };
         inside.step();
         inside
+    }
+
+    /// Takes it off the scoreboard's list of requests.
+    fn leave_list(&mut self) {
+        if let (Some(slot), Some(ticket)) = (&self.shared.control.slot, self.ticket.take()) {
+            slot.end(ticket);
+        }
     }
 
     fn step(&self) {
@@ -255,8 +270,6 @@ impl<'a> Inside<'a> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.step();
-        if let (Some(slot), Some(ticket)) = (&self.shared.control.slot, self.ticket.take()) {
-            slot.end(ticket);
-        }
+        self.leave_list();
     }
 }

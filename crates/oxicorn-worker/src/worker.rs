@@ -65,8 +65,18 @@ impl Default for Control {
 #[derive(Debug, Default)]
 pub(crate) struct Crew {
     members: Vec<ThreadId>,
+    /// Those of WebSockets.
+    beside: Vec<JoinHandle<()>>,
     /// Those that were inside the application when `run` ended.
     left: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Takes in a thread that runs one call, beside the application threads.
+    pub(crate) fn add_beside(&mut self, thread: JoinHandle<()>) {
+        self.beside.retain(|thread| !thread.is_finished());
+        self.beside.push(thread);
+    }
 }
 
 /// A worker that serves an application on open listeners.
@@ -126,6 +136,7 @@ impl Worker {
         self.shared.application_thread(0);
         let mut monitor = Some(monitor);
         self.shared.app.released(&mut || {
+            others.append(&mut self.crew().beside);
             for thread in others.drain(..) {
                 // A thread inside the application is left behind; one that is idle ends soon.
                 if thread.is_finished() || self.is_idle() {
@@ -149,7 +160,8 @@ impl Worker {
     /// Whether the calling thread is one of the application threads.
     #[must_use]
     pub fn is_own_thread(&self) -> bool {
-        self.crew().members.contains(&thread::current().id())
+        let (crew, own) = (self.crew(), thread::current().id());
+        crew.members.contains(&own) || crew.beside.iter().any(|thread| thread.thread().id() == own)
     }
 
     fn crew(&self) -> MutexGuard<'_, Crew> {
@@ -170,7 +182,8 @@ impl Worker {
     /// Whether no application call is running.
     fn is_idle(&self) -> bool {
         let inside = |sequence: &AtomicU32| sequence.load(Ordering::Acquire) % 2 == 1;
-        !self.shared.sequences.iter().any(inside)
+        self.shared.websockets.load(Ordering::Acquire) == 0
+            && !self.shared.sequences.iter().any(inside)
     }
 }
 

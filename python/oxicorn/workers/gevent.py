@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+import gevent.socket
 from gevent import monkey
 from gevent.event import Event
 from gevent.hub import get_hub
@@ -15,7 +16,7 @@ from gevent.pool import Pool
 from oxicorn._oxicorn import LoopHandle, ReadyRequest
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HubDriver", "prepare", "serve", "wait"]
+__all__ = ["HubDriver", "Socket", "prepare", "serve", "wait"]
 
 _READ, _WRITE = 1, 2
 
@@ -59,6 +60,18 @@ def wait(fd: int, writing: bool, seconds: float) -> None:
             hub.wait(watcher)
     finally:
         watcher.close()
+
+
+class Socket(gevent.socket.socket):  # type: ignore[misc]
+    """What an application takes a connection over by."""
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Sends all of it, as a socket that blocks does and libraries count on."""
+        rest = memoryview(data).cast("B")
+        sent = int(super().send(rest, flags))
+        while sent < len(rest) and self.timeout != 0:
+            sent += super().send(rest[sent:], flags)
+        return sent
 
 
 class HubDriver(Driver):

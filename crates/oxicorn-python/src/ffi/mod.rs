@@ -92,6 +92,12 @@ pub(crate) fn released(_py: Python<'_>, wait: &mut dyn FnMut()) {
     wait();
 }
 
+/// Whether nobody else holds the object.
+pub(crate) fn is_unshared(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: `object` keeps it alive, and has the token of an attached thread.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
 /// Duplicates a descriptor that Python code named; an error when it is not open.
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {

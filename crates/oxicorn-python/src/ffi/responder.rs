@@ -69,9 +69,8 @@ impl Responder {
     }
 
     /// Whether nobody else holds the object, so that it can serve another request.
-    pub(crate) fn is_unshared(&self, _py: Python<'_>) -> bool {
-        // SAFETY: `self` keeps the object alive; the thread is attached (`_py`).
-        unsafe { ffi::Py_REFCNT(self.0.as_ptr()) == 1 }
+    pub(crate) fn is_unshared(&self, py: Python<'_>) -> bool {
+        super::is_unshared(self.0.bind(py))
     }
 }
 

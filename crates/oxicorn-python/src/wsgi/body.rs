@@ -1,7 +1,6 @@
 //! From what the application returned to bytes on the wire.
 
 use oxicorn_worker::Gone;
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -14,6 +13,8 @@ use super::transaction::{Phase, Slot};
 pub(super) enum Failure {
     /// The application raised, or broke the protocol.
     Application(PyErr),
+    /// The application returned without having called `start_response`.
+    NoResponse,
     /// The client is gone.
     Gone,
 }
@@ -116,11 +117,9 @@ fn send_file(py: Python<'_>, slot: &Slot, region: Region) -> Result<(), Failure>
     Ok(())
 }
 
-fn begun(phase: Phase) -> PyResult<()> {
+fn begun(phase: Phase) -> Result<(), Failure> {
     match phase {
-        Phase::Silent => {
-            Err(PyRuntimeError::new_err("the application did not call start_response"))
-        }
+        Phase::Silent => Err(Failure::NoResponse),
         Phase::Begun | Phase::Open => Ok(()),
     }
 }

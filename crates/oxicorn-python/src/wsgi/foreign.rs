@@ -18,14 +18,25 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Foreign {
     wait: Py<PyAny>,
     report: Option<Py<PyAny>>,
+    socket: Option<Py<PyAny>>,
 }
 
 impl Foreign {
     /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1.
     /// `report(environ, type, value, traceback)` gets what the application raised; without it that
-    /// goes to the error log.
-    pub(crate) fn new(wait: Py<PyAny>, report: Option<Py<PyAny>>) -> Self {
-        Self { wait, report }
+    /// goes to the error log. `socket(fileno=fd)` makes a socket whose waits are the loop's; without
+    /// it there are no WebSockets.
+    pub(crate) fn new(
+        wait: Py<PyAny>,
+        report: Option<Py<PyAny>>,
+        socket: Option<Py<PyAny>>,
+    ) -> Self {
+        Self { wait, report, socket }
+    }
+
+    /// What makes a socket of a descriptor.
+    pub(super) fn socket<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+        self.socket.as_ref().map(|socket| socket.bind(py))
     }
 
     /// Waits for a socket; `false` leaves an exception set for whoever called into the exchange.

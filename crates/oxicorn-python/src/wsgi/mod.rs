@@ -15,6 +15,7 @@ mod request_hooks;
 mod shapes;
 pub(crate) mod start;
 pub(crate) mod transaction;
+mod websocket;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_worker::error_log::{CRITICAL, ERROR};
 use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
@@ -76,6 +77,8 @@ struct Call<'py> {
     target: Bound<'py, PyString>,
     /// For the hooks; empty when there are none.
     fields: Vec<FieldLine>,
+    /// What the application may take the connection over by.
+    socket: Option<Bound<'py, PyAny>>,
 }
 
 impl Call<'_> {
@@ -220,7 +223,8 @@ impl WsgiApplication {
         if proxied::applies(request) {
             proxied::apply(&environ, &self.keys, request)?;
         }
-        Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default() })
+        let socket = if request.head.upgrade { self.offer(&environ, responder)? } else { None };
+        Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default(), socket })
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -229,7 +233,7 @@ impl WsgiApplication {
 
     /// Calls the application and answers; whatever goes wrong is dealt with.
     fn run(&self, py: Python<'_>, mut request: Request<'_>, responder: &Responder) {
-        let call = match self.prepare(py, &mut request, responder) {
+        let mut call = match self.prepare(py, &mut request, responder) {
             Ok(call) => call,
             Err(error) => {
                 errors::report(py, "Error preparing a request", &error);
@@ -248,6 +252,9 @@ impl WsgiApplication {
             },
         }
         call.keep_for_log(py, responder);
+        if let Some(socket) = call.socket.take() {
+            websocket::retire(&call, &self.keys, socket);
+        }
         if let Some(file) = &call.spooled {
             // Closed here, as Python warns of files that are left to their destructor.
             if let Err(error) = file.call_method0("close") {
@@ -259,6 +266,11 @@ impl WsgiApplication {
     /// Calls the application and sends what it returns.
     fn answer(&self, py: Python<'_>, call: &Call<'_>, responder: &Responder) {
         match ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py)) {
+            Ok(result) if call.socket.is_some() && websocket::is_over(py, responder) => {
+                if let Err(error) = close(&result) {
+                    errors::report(py, &call.doing(), &error);
+                }
+            }
             Ok(result) => self.respond(py, call, responder, &result),
             Err(error) => fail(py, call, responder, Some(Failure::Application(error))),
         }
@@ -386,6 +398,7 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
         (live.is_gone(), live.body_error)
     };
     match &failure {
+        _ if call.socket.is_some() && websocket::is_end(py, responder, failure.as_ref()) => return,
         Some(Failure::Gone) => log::debug!(target: ERROR, "client gone: {}", call.doing()),
         // The application was told that the client is gone, and gave up.
         Some(Failure::Application(error))
@@ -399,6 +412,10 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
                 .foreign()
                 .is_some_and(|foreign| foreign.take_failure(py, &call.environ, error)) => {}
         Some(Failure::Application(error)) => errors::report(py, &call.doing(), error),
+        Some(Failure::NoResponse) => {
+            let said = "the application did not call start_response";
+            errors::report(py, &call.doing(), &PyRuntimeError::new_err(said));
+        }
         None => log::error!(target: CRITICAL, "{}: a panic; please report", call.doing()),
     }
     responder.slot().claim(py).fail(match body_error {

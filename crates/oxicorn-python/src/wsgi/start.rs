@@ -140,7 +140,9 @@ fn write(py: Python<'_>, slot: &Slot, data: &Bound<'_, PyBytes>) -> PyResult<()>
         return Ok(());
     }
     send_item(py, &mut live, data, false).map_err(|failure| match failure {
-        Failure::Gone => PyBrokenPipeError::new_err("the client closed the connection"),
+        Failure::Gone | Failure::NoResponse => {
+            PyBrokenPipeError::new_err("the client closed the connection")
+        }
         Failure::Application(error) => error,
     })
 }

@@ -71,6 +71,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "websocket_limit",
+        section: Section::WorkerProcesses,
+        flags: &["--websocket-limit"],
+        meta: "N",
+        kind: Kind::Integer { min: 0, max: MOST },
+        default: "1000",
+        short: "Most WebSockets of one worker at a time",
+        long: "Each runs in a thread of its own beside `threads`, under gevent in a greenlet. Above \
+           it the answer is 503. With 0 a request for a WebSocket is one like any other: its \
+           environ has no `gunicorn.socket`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.websocket_limit = value.number()?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "max_requests",
         section: Section::WorkerProcesses,
         flags: &["--max-requests"],

@@ -1,0 +1,219 @@
+//! Requests that ask for a WebSocket: who runs them, and how many there may be.
+//!
+//! Such a call takes as long as the conversation, so it does not use up one of the application
+//! threads: it gets a thread of its own. With a single application thread, for applications that
+//! count on one call at a time, that thread waits until the application has taken the connection
+//! over, or answered. Under a foreign loop it is a call like the others.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+
+use oxicorn_http::Head;
+
+use crate::channel::{Channel, Complete};
+use crate::error_log;
+use crate::exchange::{Ended, Exchange, Gone};
+use crate::outbox::Outbox;
+use crate::reactor::Shared;
+use crate::tunnel::{Closed, Tunnel};
+use crate::turn::{Inside, Turn};
+
+/// What an exchange has beside the usual because its connection may become the application's.
+#[derive(Debug, Default)]
+pub(crate) struct Upgrade {
+    tunnel: Option<Arc<Tunnel>>,
+    /// Lives until the connection is taken over or the call is over.
+    opened: Option<Sender<()>>,
+    /// Held until the call is over.
+    _place: Option<Place>,
+}
+
+/// One of the places for WebSockets.
+#[derive(Debug)]
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let limit = shared.config.websockets;
+        let more = |open| (open < limit).then_some(open + 1);
+        let taken = shared.websockets.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        taken.is_ok().then(|| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.websockets.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Shared {
+    /// Whether a request is one for a WebSocket.
+    pub(crate) fn is_for_websocket(&self, head: &Head, bytes: &[u8]) -> bool {
+        head.upgrade && self.config.websockets > 0 && head.asks_for_websocket(bytes)
+    }
+
+    /// Runs such a request, which is kept in its channel.
+    #[cold]
+    pub(crate) fn run_websocket(
+        self: &Arc<Self>,
+        channel: Box<Channel>,
+        turn: Turn,
+    ) -> Option<Box<Channel>> {
+        let place = Place::take(self);
+        if place.is_none() {
+            let limit = self.config.websockets;
+            error_log::warn_of_client(format_args!(
+                "a WebSocket was refused, as {limit} are open (websocket_limit)"
+            ));
+        }
+        if place.is_none() || self.draining.load(Ordering::Relaxed) {
+            return self.answer_at(turn.now, &turn.date, channel, 503, false);
+        }
+        let mut upgrade = Upgrade { _place: place, ..Upgrade::default() };
+        if self.control.park.is_some() {
+            return self.run_upgrade(channel, turn, upgrade);
+        }
+        let key = channel.key;
+        let (opened, opens) = mpsc::channel();
+        upgrade.opened = Some(opened);
+        let shared = Arc::clone(self);
+        let mut given = Some((channel, upgrade));
+        // It is none of the application threads.
+        let beside = Turn { thread: usize::MAX, ..turn };
+        let body = move || {
+            shared.app.attached(&mut || {
+                let Some((channel, upgrade)) = given.take() else { return };
+                let run = || shared.run_upgrade(channel, beside, upgrade);
+                let held = shared.contained(key, run);
+                shared.put_back_held(held);
+            });
+        };
+        match thread::Builder::new().name("oxicorn-websocket".into()).spawn(body) {
+            Ok(thread) => {
+                self.crew.lock().unwrap_or_else(PoisonError::into_inner).add_beside(thread)
+            }
+            Err(error) => {
+                log::error!(
+                    target: "oxicorn.error",
+                    "cannot start a thread for a WebSocket: {error} (websocket_limit)"
+                );
+                self.forget(key);
+                return None;
+            }
+        }
+        if self.config.threads == 1 {
+            let inside = Inside::enter(self, turn.thread, None);
+            // Either way it may go on: the connection was taken over, or the call is over.
+            self.app.released(&mut || {
+                let _ = opens.recv();
+            });
+            drop(inside);
+        }
+        None
+    }
+
+    fn run_upgrade(
+        self: &Arc<Self>,
+        channel: Box<Channel>,
+        turn: Turn,
+        upgrade: Upgrade,
+    ) -> Option<Box<Channel>> {
+        let upgrade = Some(Box::new(upgrade));
+        self.run(channel, turn, &[], &Head::default(), Complete::Stored, upgrade)
+    }
+}
+
+impl Exchange {
+    /// Offers the connection to the application as a socket; gives the other end of it, which
+    /// blocks. `None` when the request does not ask for a WebSocket.
+    ///
+    /// The connection is the application's as soon as it writes to the socket; nothing else is
+    /// sent from then on. If it answers through the exchange first, the socket is closed.
+    ///
+    /// # Errors
+    ///
+    /// The process is out of descriptors.
+    pub fn offer_socket(&mut self) -> io::Result<Option<OwnedFd>> {
+        let Some(upgrade) = &mut self.upgrade else { return Ok(None) };
+        let opened = upgrade.opened.clone();
+        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, None, opened)?;
+        upgrade.tunnel = Some(tunnel);
+        Ok(Some(socket))
+    }
+
+    /// Makes the connection the application's, which finds `first` and then what the client sends
+    /// after this head in the socket; gives the other end of it, which blocks.
+    ///
+    /// # Errors
+    ///
+    /// The process is out of descriptors.
+    pub fn hand_over(&mut self, first: &[u8]) -> io::Result<OwnedFd> {
+        let opening = Some(first.to_vec());
+        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, opening, None)?;
+        self.upgrade.get_or_insert_default().tunnel = Some(tunnel);
+        Ok(socket)
+    }
+
+    /// Whether the application has taken the connection over.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        let tunnel = self.upgrade.as_ref().and_then(|upgrade| upgrade.tunnel.as_ref());
+        let shared = &self.shared;
+        tunnel.is_some_and(|tunnel| tunnel.is_taken(&shared.epoll, shared.clock.now()))
+    }
+
+    /// An answer as usual ends the offer, or comes too late.
+    #[cold]
+    pub(crate) fn decline_upgrade(&mut self) -> Result<(), Gone> {
+        if self.is_taken_over() {
+            return Err(Gone);
+        }
+        let Some(upgrade) = &mut self.upgrade else { return Ok(()) };
+        let Some(tunnel) = upgrade.tunnel.take() else { return Ok(()) };
+        match self.shared.close_tunnel(&mut self.channel, &tunnel) {
+            Closed::Declined(carry) => {
+                self.channel.carry = carry;
+                Ok(())
+            }
+            // Another thread of the application was quicker by a moment.
+            Closed::Used { .. } => {
+                self.broken = true;
+                Err(Gone)
+            }
+        }
+    }
+}
+
+impl Upgrade {
+    /// The end of the call: what the client has still to get of a conversation goes the way of
+    /// every response.
+    pub(crate) fn end(self, shared: &Shared, ended: &mut Ended) {
+        let Some(tunnel) = self.tunnel else { return };
+        let (status, sent, rest, is_broken) = match shared.close_tunnel(&mut ended.channel, &tunnel)
+        {
+            Closed::Declined(carry) => {
+                ended.channel.carry = carry;
+                return;
+            }
+            Closed::Used { status, sent, rest, is_broken } => (status, sent, rest, is_broken),
+        };
+        (ended.status, ended.body_bytes) = (status, sent);
+        (ended.broken, ended.persistent) = (is_broken, false);
+        let mut outbox = Outbox::default();
+        let (memory, directory) = (shared.output.memory, &shared.output.directory);
+        if let Err(error) = outbox.push(&rest, memory, directory) {
+            let directory = directory.display();
+            log::error!(
+                target: "oxicorn.error",
+                "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
+            );
+            ended.broken = true;
+        }
+        ended.channel.outbox = Some(Box::new(outbox));
+    }
+}

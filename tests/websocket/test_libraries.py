@@ -1,0 +1,67 @@
+"""What applications use for WebSockets, unmodified, with the clients that belong to it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import socketio
+import websocket
+
+from support import eventually
+
+HOSTS = [(), ("--threads", "4"), ("-k", "gevent")]
+
+
+@pytest.fixture(params=HOSTS, ids=["one thread", "threads", "gevent"])
+def options(request):
+    if "gevent" in request.param:
+        pytest.importorskip("gevent")
+    return request.param
+
+
+def test_flask_sock(serve, dial, options):
+    server = serve("flask_sock_site", *options)
+    url = f"ws://127.0.0.1:{server.port}"
+    client = websocket.create_connection(url + "/echo", timeout=60, subprotocols=["chat"])
+    assert client.getsubprotocol() == "chat"
+    for text in ("hello", "x" * 1_000_000):
+        client.send(text)
+        assert client.recv() == text
+    other = websocket.create_connection(url + "/greet/you", timeout=60)
+    assert other.recv() == "hello you"
+    # The end of the view closes it, with the closing handshake.
+    opcode, data = other.recv_data()
+    assert (opcode, data[:2]) == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")
+    other.shutdown()
+    with dial(server) as peer:
+        assert peer.get("/").body == b"hello"
+    client.close()
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
+    assert server.access_log().count(" 101 ") == 2
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"], ["polling"]])
+def test_flask_socketio(serve, dial, options, transports):
+    if not options and "polling" in transports:
+        pytest.skip("a long poll holds the only thread")
+    mode = "gevent" if "gevent" in options else "threading"
+    server = serve("socketio_site", *options, env={"ASYNC_MODE": mode})
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(3):
+            client = stack.enter_context(socketio.SimpleClient())
+            client.connect(server.url, transports=transports, wait_timeout=60)
+            clients.append(client)
+        for client in clients:
+            eventually(lambda client=client: client.call("transport") == transports[-1])
+            assert client.call("say", "x" * 100_000) == 100_000
+            assert client.receive(60) == ["said", "x" * 100_000]
+        clients[0].emit("shout", "all of you")
+        for client in clients:
+            assert client.receive(60) == ["shouted", "ALL OF YOU"]
+        with dial(server) as peer:
+            assert peer.get("/").body == b"hello"
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
