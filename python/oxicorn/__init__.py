@@ -1,6 +1,6 @@
 """oxicorn: a WSGI server in Rust."""
 
-from oxicorn._oxicorn import SettingError, __version__
+from oxicorn._oxicorn import Scoreboard, SettingError, __version__
 from oxicorn.server import Server, WSGIServer, serve
 
-__all__ = ["Server", "SettingError", "WSGIServer", "__version__", "serve"]
+__all__ = ["Scoreboard", "Server", "SettingError", "WSGIServer", "__version__", "serve"]

@@ -13,6 +13,7 @@ __all__ = [
     "Pidfile",
     "ProxyRules",
     "ReadyRequest",
+    "Scoreboard",
     "SettingError",
     "Settings",
     "Slot",
@@ -142,6 +143,11 @@ class LoopHandle:
 class Passage:
     def __new__(cls) -> Passage: ...
     def close(self) -> None: ...
+
+@final
+class Scoreboard:
+    def __new__(cls, pid: int) -> Scoreboard: ...
+    def read(self) -> dict[str, Any]: ...
 
 @final
 class Slot:

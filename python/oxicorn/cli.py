@@ -44,6 +44,10 @@ def _main(argv: Sequence[str]) -> int:
         from oxicorn.migrate import migrate
 
         return migrate(argv[1:], environ)
+    if argv and argv[0] == "show-workers":
+        from oxicorn.show_workers import show_workers
+
+        return show_workers(argv[1:])
     command = CommandLine(argv, environ)
     if command.action == "help":
         print(help_text(), end="")

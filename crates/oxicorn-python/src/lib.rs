@@ -11,6 +11,7 @@ mod log;
 mod master;
 mod proxy;
 mod proxy_fix;
+mod scoreboard;
 mod settings;
 mod wsgi;
 
@@ -35,6 +36,8 @@ mod _oxicorn {
     use super::master::{Master, Passage, Slot};
     #[pymodule_export]
     use super::proxy_fix::{ProxyRules, explain_proxy};
+    #[pymodule_export]
+    use super::scoreboard::Scoreboard;
     #[pymodule_export]
     use super::settings::{
         CommandLine, SettingError, Settings, help_text, parse_toml, setting_names,

@@ -325,7 +325,7 @@ impl Inner {
 
     fn forget(&mut self, age: u64) {
         if let Some(at) = self.children.iter().position(|child| child.age == age) {
-            self.children.swap_remove(at).record.vacate();
+            self.board.retire(self.children.swap_remove(at).record);
         }
     }
 

@@ -100,7 +100,7 @@ impl ForeignWorker {
         let now = self.shared.clock.now();
         let date = self.date.lock().unwrap_or_else(PoisonError::into_inner).at(now);
         let key = channel.key;
-        let held = self.shared.contained(key, || self.shared.run_stored(0, now, date, channel));
+        let held = self.shared.contained(key, || self.shared.run_queued(0, now, date, channel));
         self.shared.put_back_held(held);
     }
 

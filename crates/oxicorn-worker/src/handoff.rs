@@ -19,7 +19,7 @@ use oxicorn_http::proxy::Peer;
 use oxicorn_http::proxy::line::Announced;
 use oxicorn_os::epoll::Interest;
 use oxicorn_os::passage::{Passage, Received};
-use oxicorn_os::scoreboard::{Scoreboard, Slot, State};
+use oxicorn_os::scoreboard::{Count, Scoreboard, Slot, State};
 use oxicorn_os::stream::Stream;
 
 use crate::Link;
@@ -111,6 +111,7 @@ impl Shared {
         if !passage.send(&letter, channel.stream.as_fd()) {
             return Some(channel);
         }
+        self.count(Count::Given);
         let mut core = self.lock();
         let slot = core.slots.remove(channel.key);
         self.room_for_another(&mut core);
@@ -186,6 +187,7 @@ impl Shared {
             log::error!(target: "oxicorn.error", "a connection of a sibling is unreadable");
             return true;
         };
+        self.count(Count::Taken);
         self.make_room();
         let stream = Arc::new(Stream::new(descriptor));
         let (key, queued_at) = {

@@ -57,6 +57,8 @@ pub(crate) struct Poller {
     pub(crate) lost: bool,
     /// When to look again whether connections wait in the passage that nobody takes.
     pub(crate) next_take_back: u64,
+    /// Waits for the interpreter so far; some of them are measured.
+    pub(crate) waits: u32,
 }
 
 impl Poller {
@@ -71,6 +73,7 @@ impl Poller {
             queueing: thread.is_none(),
             lost: false,
             next_take_back: 0,
+            waits: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxicorn_os::scoreboard::State;
+use oxicorn_os::scoreboard::{Count, State};
 
 use crate::channel::{Channel, NEVER};
 use crate::poller::Poller;
@@ -79,8 +79,16 @@ impl Shared {
         poller: &mut Poller,
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
+        self.count(Count::Refused);
         let is_head = channel.is_head(&[]);
         self.answer(poller, channel, 503, is_head)
+    }
+
+    /// Counts one more on the scoreboard.
+    pub(crate) fn count(&self, what: Count) {
+        if let Some(slot) = &self.control.slot {
+            slot.count(what);
+        }
     }
 
     /// Notes on the scoreboard that the worker serves, or finishes.

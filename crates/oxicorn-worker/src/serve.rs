@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use oxicorn_http::Head;
 use oxicorn_http::proxy::line::{Line, LineFault};
+use oxicorn_os::scoreboard::{Count, Phase};
 use oxicorn_os::stream::Moved;
 
 use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
@@ -63,6 +64,7 @@ impl Shared {
         match flushed {
             Flushed::All => {
                 channel.outbox = None;
+                self.spent(Phase::Send, now.saturating_sub(channel.since));
                 self.responded(channel, then, now)
             }
             Flushed::Some { progress } => {
@@ -119,6 +121,9 @@ impl Shared {
                     return self.answer(poller, channel, 503, is_head);
                 }
             };
+            if matches!(channel.stage, Stage::Head | Stage::Body) {
+                self.note_arrival(&channel, intake.complete.is_some(), poller.now);
+            }
             let rest = input.get(intake.used..).unwrap_or(&[]);
             let Some(complete) = intake.complete else {
                 if own.is_empty() {
@@ -194,6 +199,16 @@ impl Shared {
         Some(!channel.carry.is_empty())
     }
 
+    /// Counts how long the head or the body took, when it is there and did not come at once.
+    fn note_arrival(&self, channel: &Channel, complete: bool, now: u64) {
+        let phase = match channel.stage {
+            Stage::Head if complete || channel.pending.is_some() => Phase::Head,
+            Stage::Body if complete => Phase::Body,
+            _ => return,
+        };
+        self.spent(phase, now.saturating_sub(channel.since));
+    }
+
     /// Notes what an incomplete request waits for, and until when.
     fn wait_for_more(&self, channel: &mut Channel, now: u64) {
         if channel.pending.is_some() {
@@ -243,25 +258,16 @@ impl Shared {
     /// Runs a queued request, unless its client has gone.
     pub(crate) fn run_queued(
         self: &Arc<Self>,
-        poller: &mut Poller,
-        channel: Box<Channel>,
-    ) -> Option<Box<Channel>> {
-        if is_abandoned(&channel, poller.now) {
-            self.log_unanswered(&channel, CLIENT_GONE, 0);
-            return self.end(channel);
-        }
-        let date = poller.date.at(poller.now);
-        self.run_stored(poller.thread.unwrap_or(0), poller.now, date, channel)
-    }
-
-    /// Runs a request that is kept in its channel.
-    pub(crate) fn run_stored(
-        self: &Arc<Self>,
         thread: usize,
         now: u64,
         date: [u8; 29],
         channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
+        if is_abandoned(&channel, now) {
+            self.count(Count::Abandoned);
+            self.log_unanswered(&channel, CLIENT_GONE, 0);
+            return self.end(channel);
+        }
         let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);
         let complete = if streaming { Complete::Streaming } else { Complete::Stored };
         let turn = Turn { thread, now, date };

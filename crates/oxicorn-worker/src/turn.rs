@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use oxicorn_http::h1::encode::RequestFacts;
 use oxicorn_http::{Framing, Head};
-use oxicorn_os::scoreboard::Ticket;
+use oxicorn_os::scoreboard::{Phase, Ticket};
 use oxicorn_os::stream::Moved;
 
 use crate::answer::{log_exchange, request_record, warn_of_reject};
@@ -43,7 +43,10 @@ impl Shared {
         complete: Complete,
         upgrade: Option<Box<Upgrade>>,
     ) -> Option<Box<Channel>> {
-        channel.queued_at = 0;
+        if channel.queued_at != 0 {
+            self.spent(Phase::Queue, turn.now.saturating_sub(channel.queued_at));
+            channel.queued_at = 0;
+        }
         let mut pending = channel.pending.take();
         let (bytes, head, body) = match &mut pending {
             Some(pending) => {
@@ -126,6 +129,7 @@ impl Shared {
         }
         let over = self.clock.coarse();
         let slow = over > before + 1;
+        self.spent(Phase::Application, over.saturating_sub(before));
         // Between two requests nothing is stuck, however long the queue is.
         self.beat(turn.now.max(over));
         if self.config.threads > 1 && !is_conversation {
@@ -146,6 +150,14 @@ impl Shared {
             }
         }
         self.after(ended, asked_to_close, turn.now.max(over))
+    }
+
+    /// Notes on the scoreboard how long a request was in a phase.
+    #[inline]
+    pub(crate) fn spent(&self, phase: Phase, ms: u64) {
+        if let Some(slot) = &self.control.slot {
+            slot.spent(phase, ms);
+        }
     }
 
     /// Whether the server wants to keep a connection after this request.

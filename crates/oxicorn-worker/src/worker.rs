@@ -6,12 +6,12 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use oxicorn_os::epoll::{Events, wait_either};
+use oxicorn_os::epoll::wait_either;
 use oxicorn_os::scoreboard::{Slot, State};
 
 use crate::access_log::AccessLog;
 use crate::poller::Poller;
-use crate::reactor::{Phase, Shared};
+use crate::reactor::{Core, Phase, Shared};
 use crate::token::{Holder, Next};
 use crate::{Application, Config, Handoff, Park};
 
@@ -213,7 +213,8 @@ impl Shared {
                     poller.now = self.clock.now();
                     if let Some(channel) = next {
                         let key = channel.key;
-                        let run = || self.run_queued(&mut poller, channel);
+                        let date = poller.date.at(poller.now);
+                        let run = || self.run_queued(index, poller.now, date, channel);
                         let held = self.contained(key, run);
                         self.put_back_held(held);
                     }
@@ -231,7 +232,12 @@ impl Shared {
                 }
                 Next::Follow => {
                     drop(core);
-                    self.app.released(&mut || self.follow(index));
+                    let mut woken = None;
+                    self.app.released(&mut || {
+                        self.follow(index);
+                        woken = self.begin_wait_for_interpreter(&mut poller);
+                    });
+                    self.end_wait_for_interpreter(woken);
                 }
             }
         }
@@ -273,7 +279,7 @@ impl Shared {
             if patience.is_zero() {
                 self.epoll.wait(&mut poller.events, Some(patience));
             } else {
-                self.wait(&mut poller.events, patience);
+                self.wait(poller, patience);
             }
         }
         poller.now = self.clock.now();
@@ -290,20 +296,36 @@ impl Shared {
     }
 
     /// Waits for events with the interpreter released.
-    fn wait(&self, events: &mut Events, patience: Duration) {
+    fn wait(&self, poller: &mut Poller, patience: Duration) {
+        let mut found_at = None;
         self.app.released(&mut || {
             self.waiting.store(true, Ordering::SeqCst);
-            self.epoll.wait(events, Some(patience));
+            self.epoll.wait(&mut poller.events, Some(patience));
             self.barred.store(true, Ordering::SeqCst);
             self.waiting.store(false, Ordering::SeqCst);
             // Before the interpreter is there, which another thread may keep for long. A wait that
             // only timed out leads to no call, and is not worth it: a monitor that sleeps looks
             // around by itself every few seconds.
-            if !events.is_empty() {
+            if !poller.events.is_empty() {
                 self.wake_monitor();
+                found_at = self.begin_wait_for_interpreter(poller);
             }
         });
         self.barred.store(false, Ordering::SeqCst);
+        self.end_wait_for_interpreter(found_at);
+    }
+
+    /// A thread has something to do and is about to wait for the interpreter: when that was, if this
+    /// wait is one of those that are measured.
+    fn begin_wait_for_interpreter(&self, poller: &mut Poller) -> Option<u64> {
+        poller.waits = poller.waits.wrapping_add(1);
+        poller.waits.is_multiple_of(MEASURED_WAITS).then(|| self.clock.now())
+    }
+
+    fn end_wait_for_interpreter(&self, began: Option<u64>) {
+        if let (Some(began), Some(slot)) = (began, &self.control.slot) {
+            slot.waited_for_interpreter(self.clock.now().saturating_sub(began));
+        }
     }
 
     /// Has the monitor look around again, if it sleeps.
@@ -384,6 +406,7 @@ impl Shared {
             let offers = !core.ready.is_empty() && self.hands_over();
             let most = if offers { OFFER } else { MONITOR_POLL };
             let patience = self.patience(&core, poller.now).min(most);
+            self.show_load(&core);
             drop(core);
             if begins && self.hands_over() {
                 self.take_in(poller);
@@ -409,7 +432,8 @@ impl Shared {
         }
     }
 
-    /// Shows that the worker is alive, at most every [`BEAT`] milliseconds.
+    /// Shows that the worker is alive, and how much it has to do, at most every [`BEAT`]
+    /// milliseconds.
     ///
     /// Only application threads do, when they poll or end a call, and never the monitor: a worker
     /// whose threads are all stuck is silent.
@@ -420,6 +444,13 @@ impl Shared {
         self.next_beat.store(now + BEAT, Ordering::Relaxed);
         if let Some(slot) = &self.control.slot {
             slot.heartbeat(self.clock.absolute(now));
+            self.show_load(&self.lock());
+        }
+    }
+
+    fn show_load(&self, core: &Core) {
+        if let Some(slot) = &self.control.slot {
+            slot.set_load(core.slots.len(), core.ready.len());
         }
     }
 }
@@ -438,5 +469,7 @@ const OFFER: Duration = Duration::from_millis(2);
 const MONITOR_POLL: Duration = Duration::from_millis(20);
 /// How often thread 0 looks for signals while it has nothing else to do.
 const CHECKPOINT: Duration = Duration::from_secs(1);
+/// Of so many waits for the interpreter one is measured: it takes two readings of the clock.
+const MEASURED_WAITS: u32 = 16;
 /// Milliseconds between two heartbeats.
 const BEAT: u64 = 250;
