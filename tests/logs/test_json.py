@@ -6,6 +6,8 @@ import json
 import signal
 from datetime import datetime
 
+import pytest
+
 from support import eventually
 
 
@@ -14,7 +16,8 @@ def test_access_log(serve, dial):
     with dial(server) as peer:
         peer.send(
             b'GET /a"b?c=\\d HTTP/1.1\r\nHost: here\r\nUser-Agent: agent "7" \xfc\r\n'
-            b"X-Request-ID: r-1\r\ntraceparent: 00-1-2-01\r\n\r\n"
+            b"X-Request-ID: r-1\r\n"
+            b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"
         )
         assert peer.response().status == 200
     line = eventually(server.access_log)
@@ -34,8 +37,24 @@ def test_access_log(serve, dial):
         "host": "here",
         "user_agent": 'agent "7" \xfc',
         "request_id": "r-1",
-        "traceparent": "00-1-2-01",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span_id": "00f067aa0ba902b7",
     }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["traceparent: 00-1-2-01"],
+        ["traceparent: ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        ["traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] * 2,
+    ],
+    ids=["short", "version", "twice"],
+)
+def test_a_trace_that_is_not_valid_is_left_out(serve, dial, fields):
+    server = serve("hello", "--log-format", "json")
+    assert dial(server).get("/", *fields).status == 200
+    assert not {"trace_id", "span_id"} & set(json.loads(eventually(server.access_log)))
 
 
 def test_refused_requests_are_objects_too(serve, dial):

@@ -60,8 +60,10 @@ mod octets;
 pub mod proxy;
 mod reject;
 mod rules;
+mod trace;
 
 pub use h1::{Connection, Event, Received};
 pub use head::{Field, Framing, Head, Name, Span, Version};
 pub use reject::Reject;
 pub use rules::{ForwarderNames, HeaderMap, Limits, Policy, Rules};
+pub use trace::TraceParent;

@@ -43,8 +43,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["text", "json"]),
         default: "text",
         short: "Shape of both logs: text, or one JSON object a line",
-        long: "With `json` no access_log_format is needed; X-Request-ID and traceparent of the \
-           request are among the keys. What the application writes to `wsgi.errors` stays as \
+        long: "With `json` no access_log_format is needed; X-Request-ID of the request and the \
+           identifiers of its traceparent (W3C Trace Context) are among the keys. What the application writes to `wsgi.errors` stays as \
            it is.",
         support: Support::Works,
         apply: |settings, value| {

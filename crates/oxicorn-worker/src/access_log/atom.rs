@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use oxicorn_http::Head;
+use oxicorn_http::{Field, Head};
 
 use super::AccessRecord;
 use crate::escape::escape;
@@ -209,6 +209,14 @@ pub(super) fn last_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Optio
             field.name.len as usize == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name)
         })
         .map(|field| field.value.of(bytes))
+}
+
+/// The request's field of that name, if there is exactly one.
+pub(super) fn only_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let is_named = |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name);
+    let mut found = head.fields.iter().filter(is_named);
+    let only = found.next()?;
+    found.next().is_none().then(|| only.value.of(bytes))
 }
 
 fn response_field(record: &AccessRecord<'_>, name: &[u8], line: &mut Vec<u8>) {

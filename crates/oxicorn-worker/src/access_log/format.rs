@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::Write as _;
 
+use oxicorn_http::TraceParent;
+
 use super::AccessRecord;
-use super::atom::{Atom, last_field};
+use super::atom::{Atom, last_field, only_field};
 use crate::json::Object;
 
 /// A compiled format.
@@ -125,6 +127,8 @@ fn write_json(record: &AccessRecord<'_>, line: &mut Vec<u8>) {
     let field = |name: &[u8]| {
         record.head.and_then(|(head, bytes)| last_field(head, bytes, name)).unwrap_or_default()
     };
+    let trace = record.head.and_then(|(head, bytes)| only_field(head, bytes, b"traceparent"));
+    let trace = trace.and_then(TraceParent::parse);
     Object::begin(line)
         .time("time", record.unix_secs)
         .number("pid", record.pid)
@@ -140,7 +144,8 @@ fn write_json(record: &AccessRecord<'_>, line: &mut Vec<u8>) {
         .known("referer", field(b"referer"))
         .known("user_agent", field(b"user-agent"))
         .known("request_id", field(b"x-request-id"))
-        .known("traceparent", field(b"traceparent"))
+        .known("trace_id", trace.as_ref().map_or(&[], |trace| &trace.trace_id))
+        .known("span_id", trace.as_ref().map_or(&[], |trace| &trace.span_id))
         .end();
 }
 
