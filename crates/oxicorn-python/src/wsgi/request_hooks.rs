@@ -66,7 +66,11 @@ impl RequestHooks {
             self.0.bind(py).call_method1("after", (request, environ, status, sent, head))
         });
         if let Err(error) = called {
-            errors::report(py, "Exception in post_request", &error);
+            // It may be the loop's: an interrupt that came just then has to end the program.
+            let foreign = responder.slot().foreign();
+            if !foreign.is_some_and(|foreign| foreign.take_failure(py, environ, &error)) {
+                errors::report(py, "Exception in post_request", &error);
+            }
         }
     }
 }
