@@ -12,7 +12,20 @@ use crate::{Connection, Event, Head, Reject, Rules, Version};
 pub fn head(data: &[u8]) {
     let mut cuts = Vec::from_iter(1..data.len());
     cuts.truncate(LONGEST_DRIP);
-    assert_eq!(tell(data, &[]), tell(data, &cuts));
+    for rules in [Rules::default(), lenient()] {
+        assert_eq!(tell(data, &[], &rules), tell(data, &cuts, &rules));
+    }
+}
+
+/// Everything permitted.
+fn lenient() -> Rules {
+    let mut rules = Rules::default();
+    rules.policy.permit_missing_host = true;
+    rules.policy.permit_obsolete_folding = true;
+    rules.policy.strip_header_spaces = true;
+    rules.policy.permit_unconventional_http_version = true;
+    rules.policy.casefold_http_method = true;
+    rules
 }
 
 /// The body of a chunked request.
@@ -29,7 +42,10 @@ pub fn connection(data: &[u8]) {
         *end += usize::from(size);
         Some(*end).filter(|&end| end < wire.len())
     });
-    assert_eq!(tell(wire, &[]), tell(wire, &Vec::from_iter(cuts)));
+    let cuts = Vec::from_iter(cuts);
+    for rules in [Rules::default(), lenient()] {
+        assert_eq!(tell(wire, &[], &rules), tell(wire, &cuts, &rules));
+    }
 }
 
 /// A response of an application that is up to no good; its lines are separated by 0xFF.
@@ -164,13 +180,15 @@ enum Telling {
     End,
 }
 
-fn tell(wire: &[u8], cuts: &[usize]) -> Told {
-    let (mut connection, mut head, rules) = (Connection::new(), Head::default(), Rules::default());
+fn tell(wire: &[u8], cuts: &[usize], rules: &Rules) -> Told {
+    let (mut connection, mut head) = (Connection::new(), Head::default());
     let mut told = Told::default();
     let mut used = 0;
-    for &arrived in cuts.iter().chain([&wire.len()]) {
+    let (mut wire, len) = (wire.to_vec(), wire.len());
+    for &arrived in cuts.iter().chain([&len]) {
         loop {
-            match connection.receive(&wire[used..arrived], &mut head, &rules) {
+            let offered = connection.amend(&mut wire[used..arrived], rules);
+            match connection.receive(&wire[used..used + offered], &mut head, rules) {
                 Err(reject) => {
                     told.reject = Some(reject);
                     return told;

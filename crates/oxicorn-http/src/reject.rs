@@ -18,7 +18,7 @@ pub enum Reject {
     FieldsTooLarge,
     /// An expectation other than `100-continue`: 417.
     ExpectationFailed,
-    /// A method longer than 32 bytes, CONNECT, or a transfer coding that is not known: 501.
+    /// A method above the limit, CONNECT, or a transfer coding that is not known: 501.
     NotImplemented(&'static str),
     /// A version other than HTTP/1.0 and HTTP/1.1: 505.
     VersionNotSupported,

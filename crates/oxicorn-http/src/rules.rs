@@ -3,6 +3,8 @@
 /// Sizes above which a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of the method; default 32, above it 501.
+    pub method: usize,
     /// Bytes of the request line without its line end; default 8190, above it 414.
     pub request_line: usize,
     /// Number of field lines; default 100, above it 431.
@@ -26,6 +28,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            method: 32,
             request_line: 8190,
             fields: 100,
             field_size: 8190,
@@ -78,6 +81,7 @@ impl ForwarderNames {
 
 /// Choices for doubtful input; the default refuses every doubt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Policy {
     /// Names with `_`.
     pub header_map: HeaderMap,
@@ -85,6 +89,15 @@ pub struct Policy {
     pub forwarder_names: ForwarderNames,
     /// Accept HTTP/1.1 without Host, as gunicorn does; RFC 9112 asks for 400.
     pub permit_missing_host: bool,
+    /// Join lines that begin with white space to the field before, except for fields that decide
+    /// framing, persistence or the host.
+    pub permit_obsolete_folding: bool,
+    /// Accept white space between a field's name and its colon.
+    pub strip_header_spaces: bool,
+    /// Take any `HTTP/x.y` for the nearest version that is served.
+    pub permit_unconventional_http_version: bool,
+    /// Make the method upper-case.
+    pub casefold_http_method: bool,
 }
 
 /// Limits and policy together: all that the machine needs to know beside the bytes.

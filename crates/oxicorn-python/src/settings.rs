@@ -270,9 +270,15 @@ pub(crate) fn rules(settings: &oxicorn_settings::Settings) -> Rules {
         0 => MOST_FIELDS,
         fields => fields.min(MOST_FIELDS),
     };
+    let request_line = or_head(settings.limit_request_line);
+    let method = match settings.permit_unconventional_http_method {
+        true => request_line,
+        false => limits.method,
+    };
     Rules {
         limits: Limits {
-            request_line: or_head(settings.limit_request_line),
+            method,
+            request_line,
             fields,
             field_size: or_head(settings.limit_request_field_size),
             head,
@@ -289,6 +295,10 @@ pub(crate) fn rules(settings: &oxicorn_settings::Settings) -> Rules {
                 HeaderMap::Dangerous => oxicorn_http::HeaderMap::Dangerous,
             },
             permit_missing_host: settings.permit_missing_host,
+            permit_obsolete_folding: settings.permit_obsolete_folding,
+            strip_header_spaces: settings.strip_header_spaces,
+            permit_unconventional_http_version: settings.permit_unconventional_http_version,
+            casefold_http_method: settings.casefold_http_method,
             ..Policy::default()
         },
     }

@@ -146,6 +146,7 @@ impl Layers<'_> {
             settings.chosen.push(chosen);
         }
         proxy::assemble(&mut settings, self.read)?;
+        warn_of_danger(&mut settings);
         self.warn_of_unknown_names(&mut settings.warnings);
         Ok(settings)
     }
@@ -213,6 +214,20 @@ impl Layers<'_> {
                 });
             }
         }
+    }
+}
+
+/// Says so when a switch makes two readers of one request possible.
+fn warn_of_danger(settings: &mut Settings) {
+    let chosen = settings.chosen("strip_header_spaces").filter(|_| settings.strip_header_spaces);
+    if let Some(chosen) = chosen {
+        let advice = "a proxy in front may read such fields in another way; switch it off when the \
+                      clients are corrected";
+        settings.warnings.push(Warning::Doubtful {
+            name: chosen.setting.name,
+            advice: advice.to_owned(),
+            origin: chosen.origin.clone(),
+        });
     }
 }
 

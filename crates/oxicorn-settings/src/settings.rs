@@ -118,6 +118,11 @@ pub struct Settings {
 
     pub server_header: Option<String>,
     pub permit_missing_host: bool,
+    pub permit_obsolete_folding: bool,
+    pub strip_header_spaces: bool,
+    pub permit_unconventional_http_method: bool,
+    pub permit_unconventional_http_version: bool,
+    pub casefold_http_method: bool,
 
     /// The settings that make up `proxy`.
     pub(crate) proxy_parts: Vec<(&'static str, Value)>,

@@ -160,11 +160,11 @@ impl Channel {
 
     /// Offers bytes to the machine until a request is ready or more are needed.
     ///
-    /// `head` is filled when a head is complete; when the body is not, the head moves into
+    /// What the policy permits is put right in `input`. `head` is filled when a head is complete; when the body is not, the head moves into
     /// [`pending`](Self::pending) and is found there from then on.
     pub(crate) fn intake(
         &mut self,
-        input: &[u8],
+        input: &mut [u8],
         head: &mut Head,
         config: &Config,
         directory: &Path,
@@ -172,7 +172,9 @@ impl Channel {
         let rules = config.rules_for(self.link.trusted);
         let mut used = 0;
         if self.pending.is_none() {
-            let received = self.machine.receive(input, head, rules)?;
+            let offered = self.machine.amend(input, rules);
+            let received =
+                self.machine.receive(input.get(..offered).unwrap_or(&[]), head, rules)?;
             used = received.used;
             if received.event != Event::Head {
                 return Ok(Intake { used, complete: None });

@@ -96,13 +96,14 @@ impl Shared {
         }
         for _ in 0..PIPELINED {
             let mut own = std::mem::take(&mut channel.carry);
-            let bytes = poller.scratch.get(..fresh).unwrap_or(&[]);
+            let bytes = poller.scratch.get_mut(..fresh).unwrap_or(&mut []);
             fresh = 0;
-            let input = if own.is_empty() {
+            let is_carried = !own.is_empty();
+            let input = if !is_carried {
                 bytes
             } else {
                 own.extend_from_slice(bytes);
-                &own
+                &mut own
             };
             let head = &mut poller.head;
             let intake = match channel.intake(input, head, &self.config, &self.output.directory) {
@@ -126,7 +127,7 @@ impl Shared {
             }
             let rest = input.get(intake.used..).unwrap_or(&[]);
             let Some(complete) = intake.complete else {
-                if own.is_empty() {
+                if !is_carried {
                     channel.carry.extend_from_slice(rest);
                 } else {
                     own.drain(..intake.used);

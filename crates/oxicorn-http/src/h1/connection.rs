@@ -1,5 +1,6 @@
 //! The connection machine: offered bytes become events; it never sees a socket.
 
+use super::amend::Amender;
 use super::decode::{Chunked, Decoded};
 use super::parse;
 use super::scan::HeadScan;
@@ -59,6 +60,7 @@ impl Default for State {
 #[derive(Debug, Default)]
 pub struct Connection {
     state: State,
+    amender: Amender,
 }
 
 impl Connection {
@@ -66,6 +68,17 @@ impl Connection {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Puts right what the policy permits in a head, and says how many of the bytes may be offered
+    /// to [`receive`](Self::receive): all of them, unless it takes more to know what they are.
+    ///
+    /// `input` is what will be offered. Needed only under a policy that permits something.
+    pub fn amend(&mut self, input: &mut [u8], rules: &Rules) -> usize {
+        match self.state {
+            State::Head(_) if rules.policy.amends() => self.amender.advance(input, rules),
+            _ => input.len(),
+        }
     }
 
     /// Takes in what the peer sent: one event per call, call again with the rest.
@@ -149,7 +162,7 @@ impl Connection {
     /// taken for a request.
     pub fn next_request(&mut self) {
         if self.state == State::Complete {
-            self.state = State::default();
+            *self = Self::default();
         }
     }
 

@@ -10,9 +10,10 @@
 //! ```
 //!
 //! A request without a body passes through Length, too: nothing is missing there.
-//! `parse` and `scan` read a head, `target`, `facts` and `framing` decide what it means, `decode`
+//! `amend` puts right what the policy permits, `parse` and `scan` read a head, `target`, `facts` and `framing` decide what it means, `decode`
 //! takes the framing off a chunked body, [`encode`] writes the response.
 
+mod amend;
 mod connection;
 mod decode;
 pub mod encode;

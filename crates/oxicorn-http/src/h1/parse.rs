@@ -6,7 +6,6 @@
 //! [`split`]. What the fields mean is decided once, by [`Facts`].
 
 use super::facts::Facts;
-use super::scan::METHOD_LIMIT;
 use super::target;
 use crate::head::mark;
 use crate::octets::{
@@ -27,7 +26,7 @@ pub(super) fn whole(input: &[u8], head: &mut Head, rules: &Rules) -> Option<Resu
         b" HTTP/1.0\r\n" => Version::Http10,
         _ => return None,
     };
-    let is_line_right = (1..=METHOD_LIMIT).contains(&method_len)
+    let is_line_right = (1..=limits.method).contains(&method_len)
         && input.get(method_len) == Some(&b' ')
         && target_len > 0
         && line_end <= limits.request_line;

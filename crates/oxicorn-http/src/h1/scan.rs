@@ -70,17 +70,18 @@ impl HeadScan {
                     return Ok(Some(self.offset));
                 }
             } else {
-                self.request_line(octet, limits.request_line, field_limits.section)?;
+                self.request_line(octet, limits, field_limits.section)?;
                 self.offset += 1;
             }
         }
         Ok(None)
     }
 
-    fn request_line(&mut self, octet: u8, limit: usize, head: usize) -> Result<(), Reject> {
+    fn request_line(&mut self, octet: u8, limits: &Limits, head: usize) -> Result<(), Reject> {
         let is_content =
             !matches!(self.state, State::Start | State::StartLf | State::LineCr | State::LineLf);
-        let is_long = is_content && octet != b'\r' && self.offset - self.line_start >= limit;
+        let is_long =
+            is_content && octet != b'\r' && self.offset - self.line_start >= limits.request_line;
         if is_long || self.offset >= head {
             return Err(Reject::RequestLineTooLong);
         }
@@ -99,8 +100,8 @@ impl HeadScan {
             }
             (State::Method, b' ') => State::TargetStart,
             (State::Method, _) if !is(octet, TCHAR) => return bad("method is not a token"),
-            (State::Method, _) if self.seen == METHOD_LIMIT => {
-                return Err(Reject::NotImplemented("method longer than 32 bytes"));
+            (State::Method, _) if self.seen >= limits.method => {
+                return Err(Reject::NotImplemented("method above the limit"));
             }
             (State::Method, _) => {
                 self.seen += 1;
@@ -151,5 +152,3 @@ fn bad(what: &'static str) -> Result<(), Reject> {
 const VERSION: &[u8; 8] = b"HTTP/1.1";
 /// Empty lines that may precede a request line (RFC 9112, section 2.2 asks for one at least).
 const EMPTY_LINES: usize = 4;
-/// Longest method; what is registered has at most 17 octets.
-pub(super) const METHOD_LIMIT: usize = 32;

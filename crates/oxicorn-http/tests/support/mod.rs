@@ -63,9 +63,12 @@ pub fn say_in_pieces(rules: &Rules, bytes: &[u8], cuts: &[usize]) -> Outcome {
     let mut head = Head::default();
     let mut outcome = Outcome::default();
     let mut used = 0;
-    for &arrived in cuts.iter().chain([&bytes.len()]) {
+    let mut bytes = bytes.to_vec();
+    let len = bytes.len();
+    for &arrived in cuts.iter().chain([&len]) {
         loop {
-            let input = &bytes[used..arrived];
+            let offered = connection.amend(&mut bytes[used..arrived], rules);
+            let input = &bytes[used..used + offered];
             let received = match connection.receive(input, &mut head, rules) {
                 Ok(received) => received,
                 Err(reject) => {

@@ -41,12 +41,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Flag(true),
         default: "False",
-        short: "Join folded field lines with a space",
-        long: "Doubtful input is the raw material of request smuggling.",
-        support: Support::Rejected(
-            "such requests are refused; change the client, or let a proxy in front repair them",
-        ),
-        apply: nothing,
+        short: "Join lines that begin with white space to the field before",
+        long: "For clients that still fold long fields, which RFC 9112 forbids. Folded lines of the \
+           fields that decide framing, persistence or the host are refused all the same.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.permit_obsolete_folding = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "strip_header_spaces",
@@ -55,12 +57,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Flag(true),
         default: "False",
-        short: "Accept a space between a field's name and the colon",
-        long: "Doubtful input is the raw material of request smuggling.",
-        support: Support::Rejected(
-            "such requests are refused; change the client, or let a proxy in front repair them",
-        ),
-        apply: nothing,
+        short: "Accept white space between a field's name and the colon",
+        long: "Use it for as long as a client cannot be corrected: a proxy in front may read such a \
+           field in another way than oxicorn does.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.strip_header_spaces = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "permit_unconventional_http_method",
@@ -69,12 +73,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Flag(true),
         default: "False",
-        short: "Accept methods in lower case, very short or very long ones",
-        long: "Doubtful input is the raw material of request smuggling.",
-        support: Support::Rejected(
-            "such requests are refused; change the client, or let a proxy in front repair them",
-        ),
-        apply: nothing,
+        short: "Accept methods of more than 32 characters",
+        long: "Methods are any token of one to 32 characters, lower case included; with this, as long \
+           as the request line may be.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.permit_unconventional_http_method = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "permit_unconventional_http_version",
@@ -84,11 +90,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Accept versions other than HTTP/1.0 and HTTP/1.1",
-        long: "Doubtful input is the raw material of request smuggling.",
-        support: Support::Rejected(
-            "such requests are refused; change the client, or let a proxy in front repair them",
-        ),
-        apply: nothing,
+        long: "Any other `HTTP/x.y` is served as HTTP/1.0 if it is below 1.1, and else as HTTP/1.1, \
+           which is what the application and the log see. Without it the answer is 505.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.permit_unconventional_http_version = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "casefold_http_method",
@@ -98,11 +106,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Make methods upper-case",
-        long: "Doubtful input is the raw material of request smuggling.",
-        support: Support::Rejected(
-            "such requests are refused; change the client, or let a proxy in front repair them",
-        ),
-        apply: nothing,
+        long: "`get` is `GET` then, for the application and the log. Methods are case-sensitive.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.casefold_http_method = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "http_protocols",
