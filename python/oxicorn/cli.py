@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oxicorn import application, config_file, daemon, workers
-from oxicorn._oxicorn import CommandLine, SettingError, Settings, __version__, help_text
+from oxicorn._oxicorn import CommandLine, SettingError, Settings
 from oxicorn.errors import AppImportError, Error
 from oxicorn.upgrade import Start
 
@@ -49,11 +49,8 @@ def _main(argv: Sequence[str]) -> int:
 
         return show_workers(argv[1:])
     command = CommandLine(argv, environ)
-    if command.action == "help":
-        print(help_text(), end="")
-        return 0
-    if command.action == "version":
-        print(f"oxicorn (version {__version__})")
+    if command.action == "print":
+        print(command.text, end="")
         return 0
 
     # The file belongs to the directory that the server was started in, also at a reload.

@@ -1,6 +1,6 @@
 """The switches for input that is refused without them, each over a real socket.
 
-What stays refused under all of them is tested on the machine: crates/oxicorn-http/tests/leniency.rs.
+What stays refused under all of them is tested in crates/oxicorn-http/tests/leniency.rs.
 """
 
 from __future__ import annotations

@@ -54,13 +54,26 @@ impl CommandLine {
         Ok(Self { environment, arguments })
     }
 
-    /// What is asked for: `serve`, `help` or `version`.
+    /// What is asked for: `serve`, or text to `print`.
     #[getter]
     fn action(&self) -> &'static str {
         match self.arguments.action {
-            Action::Help => "help",
             Action::Serve => "serve",
-            Action::Version => "version",
+            _ => "print",
+        }
+    }
+
+    /// What is to be printed.
+    #[getter]
+    fn text(&self) -> String {
+        match self.arguments.action {
+            Action::Completions(shell) => render::completions(shell),
+            Action::Help => render::help(),
+            Action::Man => render::man(),
+            Action::Serve => String::new(),
+            Action::Version => {
+                concat!("oxicorn (version ", env!("CARGO_PKG_VERSION"), ")\n").to_owned()
+            }
         }
     }
 
@@ -180,12 +193,6 @@ impl Settings {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.objects.values().try_for_each(|object| visit.call(object))
     }
-}
-
-/// The text of `--help`.
-#[pyfunction]
-pub(crate) fn help_text() -> String {
-    render::help()
 }
 
 /// A TOML document as a dictionary; `ValueError` says where it is none.

@@ -3,6 +3,8 @@
 //! The rules are those that gunicorn's users know: `--flag value`, `--flag=value`, `-w4`, `-w 4`,
 //! a long option may be cut short while it stays unique, `--` ends the options.
 
+use std::borrow::Cow;
+
 use crate::error::SettingError;
 use crate::layers::{Environment, Origin};
 use crate::nearest;
@@ -16,13 +18,32 @@ pub(crate) const VARIABLES: [&str; 2] = ["GUNICORN_CMD_ARGS", "OXICORN_CMD_ARGS"
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
+    /// Print what makes a shell complete the command line.
+    Completions(Shell),
     /// Print the help.
     Help,
+    /// Print the manual page.
+    Man,
     /// Serve (or check).
     #[default]
     Serve,
     /// Print the version.
     Version,
+}
+
+/// A shell that can complete a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Shell {
+    Bash,
+    Fish,
+    Zsh,
+}
+
+impl Shell {
+    /// All of them by name.
+    pub(crate) const ALL: [(&str, Self); 3] =
+        [("bash", Self::Bash), ("fish", Self::Fish), ("zsh", Self::Zsh)];
 }
 
 /// One setting, set by options.
@@ -110,15 +131,21 @@ struct Parser {
 #[derive(Clone, Copy)]
 enum Meaning {
     Action(Action),
+    /// `--completions`, whose value is a shell.
+    Completions,
     Setting(&'static Setting),
 }
 
-const ACTIONS: [(&str, Action); 4] = [
+pub(crate) const ACTIONS: [(&str, Action); 5] = [
     ("-h", Action::Help),
     ("--help", Action::Help),
+    ("--man", Action::Man),
     ("-v", Action::Version),
     ("--version", Action::Version),
 ];
+
+pub(crate) const COMPLETIONS: &str = "--completions";
+pub(crate) const SHELL: &str = "SHELL";
 
 impl Parser {
     fn run(mut self, words: &[String]) -> Result<Self, SettingError> {
@@ -200,8 +227,16 @@ impl Parser {
         // `--p` never means two spellings of one setting.
         candidates.dedup_by_key(|(_, meaning)| match meaning {
             Meaning::Setting(setting) => setting.name,
-            Meaning::Action(_) => "",
+            Meaning::Action(_) | Meaning::Completions => "",
         });
+        if candidates.len() > 1 {
+            // What is unique among gunicorn's options stays so beside ours.
+            let theirs = |meaning| matches!(meaning, Meaning::Setting(s) if table::is_gunicorns(s));
+            let mut known = candidates.iter().filter(|(_, meaning)| theirs(*meaning));
+            if let (Some(only), None) = (known.next(), known.next()) {
+                return Ok(*only);
+            }
+        }
         match candidates.as_slice() {
             [only] => Ok(*only),
             [] => Err(self.unknown(written)),
@@ -229,19 +264,22 @@ impl Parser {
         value: Option<&'a str>,
         words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
     ) -> Result<(), SettingError> {
-        let setting = match meaning {
-            Meaning::Setting(setting) if !setting.kind.is_bare() => setting,
-            _ => {
-                if let Some(value) = value {
-                    let (value, origin) = (value.to_owned(), self.origin(flag));
-                    return Err(SettingError::NeedlessValue { flag, value, origin });
-                }
-                match meaning {
-                    Meaning::Action(action) => self.act(action),
-                    Meaning::Setting(setting) => {
-                        self.store(setting, flag, Raw::Flag(setting.kind == Kind::Flag(true)));
-                    }
-                }
+        let setting = match (meaning, value) {
+            (Meaning::Completions, value) => {
+                let value = value.or_else(|| words.next_if(|word| !is_option(word)));
+                return self.completions(flag, value);
+            }
+            (Meaning::Setting(setting), _) if !setting.kind.is_bare() => setting,
+            (Meaning::Action(_) | Meaning::Setting(_), Some(value)) => {
+                let (value, origin) = (value.to_owned(), self.origin(flag));
+                return Err(SettingError::NeedlessValue { flag, value, origin });
+            }
+            (Meaning::Action(action), None) => {
+                self.act(action);
+                return Ok(());
+            }
+            (Meaning::Setting(setting), None) => {
+                self.store(setting, flag, Raw::Flag(setting.kind == Kind::Flag(true)));
                 return Ok(());
             }
         };
@@ -259,6 +297,20 @@ impl Parser {
             },
         };
         self.store(setting, flag, Raw::text(value));
+        Ok(())
+    }
+
+    fn completions(&mut self, flag: &'static str, value: Option<&str>) -> Result<(), SettingError> {
+        let origin = self.origin(flag);
+        let Some(value) = value else {
+            return Err(SettingError::MissingValue { flag, meta: SHELL, origin });
+        };
+        let Some((_, shell)) = Shell::ALL.into_iter().find(|(name, _)| *name == value) else {
+            let (name, value) = ("completions", value.to_owned());
+            let expected = Cow::Borrowed("bash, zsh or fish");
+            return Err(SettingError::Invalid { name, value, expected, origin });
+        };
+        self.act(Action::Completions(shell));
         Ok(())
     }
 
@@ -289,6 +341,7 @@ impl Parser {
 
 fn flags() -> impl Iterator<Item = (&'static str, Meaning)> {
     let actions = ACTIONS.into_iter().map(|(flag, action)| (flag, Meaning::Action(action)));
+    let actions = actions.chain([(COMPLETIONS, Meaning::Completions)]);
     actions.chain(table::settings().flat_map(|setting| {
         setting.flags.iter().map(move |flag| (*flag, Meaning::Setting(setting)))
     }))

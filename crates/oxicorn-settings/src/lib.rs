@@ -37,7 +37,7 @@ pub mod table;
 mod value;
 
 pub use bind::BindAddress;
-pub use cli::{Action, Arguments};
+pub use cli::{Action, Arguments, Shell};
 pub use error::SettingError;
 pub use layers::{Entry, Environment, Layers, Origin, Warning};
 pub use network::{Network, Networks};

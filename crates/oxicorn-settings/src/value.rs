@@ -242,6 +242,9 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 impl WorkerClass {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::Thread, Self::Gevent];
+
     /// The name in settings.
     #[must_use]
     pub fn name(self) -> &'static str {

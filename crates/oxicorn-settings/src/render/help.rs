@@ -15,6 +15,8 @@ pub fn help() -> String {
     );
     entry(&mut text, "-h, --help", "Show this help");
     entry(&mut text, "-v, --version", "Show the version");
+    entry(&mut text, "--man", "Print the manual page");
+    entry(&mut text, "--completions SHELL", "Print the completions of bash, zsh or fish");
     for section in Section::ALL {
         let mut options = table::settings().filter(|s| s.section == section && is_shown(s));
         let Some(first) = options.next() else { continue };

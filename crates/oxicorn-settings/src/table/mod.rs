@@ -4,6 +4,7 @@ mod buffering;
 mod config_file;
 mod debugging;
 mod elsewhere;
+mod gunicorn;
 mod http;
 mod limits;
 mod logging;
@@ -47,6 +48,12 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Setting> {
     settings().find(|setting| setting.name == name)
+}
+
+/// Whether gunicorn has the setting too.
+#[must_use]
+pub(crate) fn is_gunicorns(setting: &Setting) -> bool {
+    gunicorn::NAMES.contains(&setting.name)
 }
 
 /// The setting whose name is so close to `name` that a slip of the keys is likely.
