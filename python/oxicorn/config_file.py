@@ -21,7 +21,7 @@ from oxicorn.errors import ConfigFileError
 
 __all__ = ["ConfigFile", "find", "importing_from_here", "load"]
 
-DEFAULTS = ("oxicorn.conf.py", "gunicorn.conf.py")
+DEFAULTS = ("oxicorn.conf.py", "oxicorn.toml", "gunicorn.conf.py", "pyproject.toml")
 
 
 class ConfigFile(NamedTuple):
@@ -39,10 +39,21 @@ class ConfigFile(NamedTuple):
 
 def find() -> tuple[str | None, list[str]]:
     """The default settings file in the current directory, and notes about the choice."""
-    found = [name for name in DEFAULTS if Path(name).is_file()]
-    if len(found) == 2:
-        return found[0], [f"{found[0]} is used, {found[1]} is not read: both are here"]
-    return (found[0] if found else None), []
+    found = [name for name in DEFAULTS if Path(name).is_file() and _is_ours(name)]
+    notes = [f"{found[0]} is used, {other} is not read: both are here" for other in found[1:]]
+    return (found[0] if found else None), notes
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file that others use too has settings of ours."""
+    if name != "pyproject.toml":
+        return True
+    try:
+        source = Path(name).read_text("utf-8", "replace")
+    except OSError:
+        return False
+    # Mistakes in a file that does not speak of this program are none of its business.
+    return re.search(r"^\s*\[\s*tool\s*\.\s*oxicorn\s*[].]", source, re.MULTILINE) is not None
 
 
 def load(location: str) -> ConfigFile:
@@ -91,7 +102,11 @@ def _load_toml(path: str, source: str, notes: list[str]) -> ConfigFile:
     except ValueError as error:
         raise ConfigFileError(f"settings file {path} is no TOML", details=str(error)) from None
     if Path(path).name == "pyproject.toml":
-        names = names.get("tool", {}).get("oxicorn", {})
+        tool = names.get("tool")
+        table = tool.get("oxicorn", {}) if isinstance(tool, dict) else {}
+        if not isinstance(table, dict):
+            raise ConfigFileError(f"tool.oxicorn in settings file {path} is no table")
+        names = table
     lines: dict[str, int] = {}
     for number, line in enumerate(source.splitlines(), 1):
         name = re.match(r"\s*(?:\[(?:tool\.oxicorn\.)?)?(\w+)\s*[]=.]", line)
@@ -138,14 +153,14 @@ def name_is_missing(name: str, error: ModuleNotFoundError) -> bool:
 def _failed(path: str, error: Exception) -> ConfigFileError:
     """The error with a traceback that begins in the operator's own code."""
     place = error.__traceback__
-    while place is not None and _is_ours(place.tb_frame.f_code.co_filename):
+    while place is not None and _is_own_code(place.tb_frame.f_code.co_filename):
         place = place.tb_next
     lines = traceback.format_exception(type(error), error, place)
     what = f"{type(error).__name__}: {error}"
     return ConfigFileError(f"settings file {path} failed: {what}", details="".join(lines))
 
 
-def _is_ours(filename: str) -> bool:
+def _is_own_code(filename: str) -> bool:
     return filename == __file__ or filename.startswith("<frozen importlib")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
+
+from support import eventually
+from support.server import TESTS
 
 
 @pytest.fixture
@@ -110,3 +114,77 @@ def test_a_file_that_fails_shows_its_own_traceback_only(oxicorn, tmp_path, sourc
     assert done.stderr.splitlines()[-1].startswith("Error: settings file oxicorn.conf.py failed: ")
     assert 'File "oxicorn.conf.py", line 1' in done.stderr
     assert "oxicorn/config_file.py" not in done.stderr
+
+
+DEFAULTS = {
+    "oxicorn.conf.py": "workers = 2\n",
+    "oxicorn.toml": "workers = 3\n",
+    "gunicorn.conf.py": "workers = 4\n",
+    "pyproject.toml": "[project]\nname = 'shop'\n\n[tool.oxicorn]\nworkers = 5\n",
+}
+
+
+def test_the_first_of_the_default_files_is_read(shown, tmp_path):
+    for name, text in DEFAULTS.items():
+        (tmp_path / name).write_text(text)
+    names = list(DEFAULTS)
+    for workers, name in enumerate(names, 2):
+        values, stderr = shown()
+        assert values["workers"] == str(workers)
+        others = names[names.index(name) + 1 :]
+        assert stderr.splitlines() == [
+            f"Warning: {name} is used, {other} is not read: both are here" for other in others
+        ]
+        (tmp_path / name).unlink()
+    assert shown()[0]["workers"] == "1"
+
+
+def test_a_file_that_is_named_is_the_only_one(shown, tmp_path):
+    (tmp_path / "oxicorn.toml").write_text("workers = 3\nthreads = 3\n")
+    (tmp_path / "other.toml").write_text("workers = 6\n")
+    values, stderr = shown("-c", "other.toml")
+    assert (values["workers"], values["threads"], stderr) == ("6", "1", "")
+    values, _ = shown(env={"GUNICORN_CMD_ARGS": "-c other.toml"})
+    assert (values["workers"], values["threads"]) == ("6", "1")
+
+
+@pytest.mark.parametrize("text", ["[project]\nname = 'oxicorn'\n", "[tool.oxi\n", "\xff"])
+def test_a_pyproject_that_is_not_about_us_is_left_alone(shown, tmp_path, text):
+    (tmp_path / "pyproject.toml").write_text(text, "latin-1")
+    values, stderr = shown()
+    assert (values["workers"], stderr) == ("1", "")
+
+
+def test_every_unknown_name_in_toml_is_warned_about(shown, tmp_path):
+    (tmp_path / "oxicorn.toml").write_text("wokers = 2\n\n[elsewhere]\nx = 1\n")
+    _, stderr = shown()
+    assert sorted(stderr.splitlines()) == [
+        "Warning: unknown setting `elsewhere` (oxicorn.toml:3); it has no effect",
+        "Warning: unknown setting `wokers` (oxicorn.toml:1); did you mean `workers`?",
+    ]
+
+
+def test_hooks_in_toml_are_named(serve, dial, tmp_path):
+    (tmp_path / "oxicorn.toml").write_text("when_ready = 'deploy.hooks.ready'\n")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "hooks.py").write_text(
+        "def ready(server):\n    server.log.info('the hook ran')\n"
+    )
+    server = serve("hello", cwd=tmp_path, env={"PYTHONPATH": f"{tmp_path}:{TESTS}"})
+    assert "the hook ran" in server.log()
+
+
+def test_a_reload_reads_the_file_where_the_server_was_started(serve, tmp_path):
+    """Also when the file itself changes the directory."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "gunicorn.conf.py").write_text(
+        "import os\nassert os.path.exists('here')\nchdir = 'site'\nworkers = 1\n"
+    )
+    (tmp_path / "here").touch()
+    server = serve("hello", cwd=tmp_path, workers=1)
+    text = (tmp_path / "gunicorn.conf.py").read_text()
+    (tmp_path / "gunicorn.conf.py").write_text(text + "proc_name = 'renamed'\nthreads = 2\n")
+    first = server.workers()
+    server.signal(signal.SIGHUP)
+    eventually(lambda: len(server.workers()) == 1 and server.workers() != first)
+    assert "Reload failed" not in server.log()

@@ -85,12 +85,12 @@ pub enum Warning {
         /// Where it was set.
         origin: Origin,
     },
-    /// A name that is almost a setting.
+    /// A name that is almost a setting, or stands where only settings may.
     Unknown {
         /// What was written.
         name: String,
         /// What may have been meant.
-        nearest: String,
+        nearest: Option<String>,
         /// Where.
         origin: Origin,
     },
@@ -104,7 +104,11 @@ impl fmt::Display for Warning {
                 write!(f, "{name}: has no effect; {advice} ({origin})")
             }
             Self::Unknown { name, nearest, origin } => {
-                write!(f, "unknown setting `{name}` ({origin}); did you mean `{nearest}`?")
+                write!(f, "unknown setting `{name}` ({origin})")?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+                    None => f.write_str("; it has no effect"),
+                }
             }
         }
     }
@@ -190,14 +194,13 @@ impl Layers<'_> {
 
     fn warn_of_unknown_names(&self, warnings: &mut Vec<Warning>) {
         for entry in self.file.iter().chain(self.framework) {
-            if table::find(&entry.name).is_none()
-                && let Some(setting) = table::nearest(&entry.name)
-            {
-                warnings.push(Warning::Unknown {
-                    name: entry.name.clone(),
-                    nearest: setting.name.to_owned(),
-                    origin: entry.origin.clone(),
-                });
+            let nearest = table::nearest(&entry.name).map(|setting| setting.name.to_owned());
+            // A program has names of its own; what only holds data has settings.
+            let is_data =
+                matches!(&entry.origin, Origin::File { path, .. } if path.ends_with(".toml"));
+            if table::find(&entry.name).is_none() && (nearest.is_some() || is_data) {
+                let (name, origin) = (entry.name.clone(), entry.origin.clone());
+                warnings.push(Warning::Unknown { name, nearest, origin });
             }
         }
         for (variable, _) in self.environment {
@@ -209,7 +212,7 @@ impl Layers<'_> {
             if let Some(setting) = table::nearest(&name) {
                 warnings.push(Warning::Unknown {
                     name: variable.clone(),
-                    nearest: variable_name(setting.name),
+                    nearest: Some(variable_name(setting.name)),
                     origin: Origin::Environment(variable.clone()),
                 });
             }

@@ -16,8 +16,9 @@ extended:
 2. `PORT`, `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS` and `SENDFILE` in the environment, as defaults
    of `bind`, `workers`, `forwarded_allow_ips` and `sendfile`;
 3. the program that embeds the server;
-4. the settings file: the one that `-c` names, or else `./oxicorn.conf.py`, or else
-   `./gunicorn.conf.py`;
+4. the settings file: the one that `-c` names, or else the first that is there of
+   `./oxicorn.conf.py`, `./oxicorn.toml`, `./gunicorn.conf.py` and a `./pyproject.toml` with a table
+   `[tool.oxicorn]`; no more than one is read;
 5. `OXICORN_` and the setting's name in the environment, such as `OXICORN_WORKERS=4`; lists are
    separated by commas;
 6. options in the variable `GUNICORN_CMD_ARGS`, then in `OXICORN_CMD_ARGS`;

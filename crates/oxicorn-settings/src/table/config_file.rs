@@ -11,9 +11,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Settings file: PATH, file:PATH or python:MODULE",
-        long: "Without it `oxicorn.conf.py`, else `gunicorn.conf.py`, is read from the \
-           current directory if it is there. The file is Python; a name at its top level \
-           that is a setting sets it. It runs in the directory oxicorn was started in.",
+        long: "Without it the first of `oxicorn.conf.py`, `oxicorn.toml`, `gunicorn.conf.py` and \
+           `pyproject.toml` (with a table `[tool.oxicorn]`) is read that is in the current \
+           directory. A name at the top level of a Python file that is a setting sets it; the \
+           file runs in the directory oxicorn was started in, and again at each reload. A file \
+           that ends in `.toml` holds settings as data.",
         support: Support::Works,
         apply: |settings, value| {
             settings.config = value.optional_text()?;
