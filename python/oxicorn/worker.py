@@ -148,7 +148,7 @@ def run(
         engine: _oxicorn.Engine | _oxicorn.LoopHandle
         serve: Callable[[], int]
         if settings.worker_class == "gevent":
-            given["socket"] = gevent.Socket
+            given.update(socket=gevent.Socket, report=gevent.report)
             handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
             engine, serve = handle, lambda: gevent.serve(handle, settings)
         else:

@@ -10,6 +10,7 @@ import time
 LOCK = threading.Lock()
 SLEEPING = 0
 RELEASED = threading.Event()
+TOLD = threading.Event()
 
 
 def app(environ, start_response):
@@ -126,6 +127,10 @@ def do_leave(environ):
     return "200 OK", [b"left"]
 
 
+def do_told(environ):
+    return "200 OK", [str(TOLD.is_set()).encode()]
+
+
 def do_both(environ):
     """Two greenlets that read at a time: the second one is told so."""
     import gevent
@@ -134,6 +139,7 @@ def do_both(environ):
         try:
             return environ["wsgi.input"].read().decode()
         except (ValueError, RuntimeError) as error:
+            TOLD.set()
             return str(error)
 
     first, second = gevent.spawn(read), gevent.spawn(read)

@@ -141,9 +141,17 @@ def pausing():
 
 
 def refusals():
-    for arguments in ({"keyfile": "a"}, {"ssl_context": object()}, {"handler_class": object}):
+    class Closer(WSGIServer):
+        def do_handle(self, *args):
+            """Never called, so not accepted."""
+
+    for kind, arguments in (
+        (WSGIServer, {"keyfile": "a"}),
+        (WSGIServer, {"ssl_context": object()}),
+        (Closer, {}),
+    ):
         try:
-            WSGIServer(("127.0.0.1", 0), app, **arguments)
+            kind(("127.0.0.1", 0), app, **arguments)
         except TypeError as error:
             print(error)
     try:

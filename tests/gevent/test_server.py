@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pytest
-
-from support.server import TESTS, environment
 
 pytest.importorskip("gevent")
 
 
-@pytest.fixture(params=["libev-cext", "libuv-cffi"])
-def program(request):
-    """Runs a scenario of the program, and gives the lines that it printed."""
-
-    def run(scenario):
-        done = subprocess.run(
-            [sys.executable, str(TESTS / "apps" / "green_server.py"), scenario],
-            env=environment({"GEVENT_LOOP": request.param}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout.splitlines()
-
-    return run
+@pytest.fixture
+def program(run_program):
+    return lambda scenario: run_program("green_server", scenario)
 
 
 def test_every_form_of_spawn(program):
@@ -71,8 +53,8 @@ def test_accepting_can_pause(program):
 
 
 def test_what_is_not_there_is_refused(program):
-    tls, context, handler, backlog = program("refusals")
+    tls, context, overrides, backlog = program("refusals")
     assert tls == "keyfile: TLS is not available in this version of oxicorn"
     assert context.startswith("ssl_context: ")
-    assert handler.startswith("handler_class: ")
+    assert overrides == "do_handle is not called by this server: override handle()"
     assert backlog.startswith("backlog must be None")

@@ -206,9 +206,9 @@ def test_a_request_whose_body_a_greenlet_still_reads_stops_nobody(green, dial):
 
 def test_a_body_has_one_reader_at_a_time(green, dial):
     server = green("green", "--request-buffering=off")
-    with dial(server) as peer:
+    with dial(server) as peer, dial(server) as other:
         peer.send(b"POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
-        time.sleep(0.3)
+        eventually(lambda: other.get("/told").body == b"True")
         peer.send(b"cd")
         assert peer.response().body == b"abcd, wsgi.input: another thread is using this request"
 

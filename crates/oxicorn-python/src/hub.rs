@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Control, ForeignWorker, Ready};
+use oxicorn_worker::{Application, Control, ForeignWorker, Ready};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -15,7 +15,7 @@ use crate::engine::{on_max_requests, on_signal, server_name};
 use crate::log;
 use crate::master::Slot;
 use crate::settings::{Settings, worker_config};
-use crate::wsgi::{Foreign, WsgiApplication};
+use crate::wsgi::{Foreign, HandlerApplication, WsgiApplication};
 
 /// A complete request that waits for its greenlet, task or thread of control.
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
@@ -26,6 +26,8 @@ pub(crate) struct ReadyRequest(Mutex<Option<Ready>>);
 /// All methods are for the thread of the loop.
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct LoopHandle {
+    /// `None` when a handler of Python's takes its place.
+    app: Option<Arc<WsgiApplication>>,
     worker: Mutex<Option<Arc<ForeignWorker>>>,
     ended_by: Arc<AtomicU8>,
 }
@@ -37,10 +39,11 @@ impl LoopHandle {
     /// `wait(fd, writing, seconds)` waits in the loop's way, `report(environ, type, value,
     /// traceback)` gets what the application raises (without it the error log does),
     /// `socket(fileno=fd)` makes a socket that waits in the loop's way (without it there are no
-    /// WebSockets), and `environ` is merged over what the server says of itself. The rest is as for
-    /// `Engine`.
+    /// WebSockets), and `environ` is merged over what the server says of itself. A `handler(socket,
+    /// address)` serves connections from their first request on in place of the application. The
+    /// rest is as for `Engine`.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, environ = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, environ = None, handler = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
     fn new(
         py: Python<'_>,
@@ -51,6 +54,7 @@ impl LoopHandle {
         report: Option<Py<PyAny>>,
         socket: Option<Py<PyAny>>,
         environ: Option<&Bound<'_, PyDict>>,
+        handler: Option<Py<PyAny>>,
         max_requests: Option<u64>,
         slot: Option<&Slot>,
         signal_fd: Option<RawFd>,
@@ -79,6 +83,7 @@ impl LoopHandle {
             app.merge_environ(py, environ)?;
         }
         let ended_by = Arc::new(AtomicU8::new(0));
+        let parking = Arc::clone(&foreign);
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
             master: master_fd.map(adopt).transpose()?,
@@ -88,10 +93,27 @@ impl LoopHandle {
             slot: slot.map(Slot::record),
             // Its greenlets are never all busy.
             handoff: None,
-            park: Some(Box::new(move |fd, interest, within| foreign.park(fd, interest, within))),
+            park: Some(Box::new(move |fd, interest, within| parking.park(fd, interest, within))),
         };
-        let worker = ForeignWorker::new(config, listeners, Arc::new(app), control)?;
-        Ok(Self { worker: Mutex::new(Some(Arc::new(worker))), ended_by })
+        let mut kept = None;
+        let app: Arc<dyn Application> = match handler {
+            Some(handler) => {
+                // The body is the handler's to read.
+                config.request_buffering = false;
+                Arc::new(HandlerApplication::new(handler, app, foreign))
+            }
+            None => kept.insert(Arc::new(app)).clone(),
+        };
+        let worker = ForeignWorker::new(config, listeners, app, control)?;
+        Ok(Self { app: kept, worker: Mutex::new(Some(Arc::new(worker))), ended_by })
+    }
+
+    /// Merges this over what every request's environ says, from now on.
+    fn merge_environ(&self, environ: &Bound<'_, PyDict>) -> PyResult<()> {
+        match &self.app {
+            Some(app) => app.merge_environ(environ.py(), environ),
+            None => Ok(()),
+        }
     }
 
     /// What the loop watches for reading.

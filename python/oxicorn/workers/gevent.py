@@ -12,11 +12,12 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.pool import Pool
+from gevent.pywsgi import WSGISecureEnviron
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HubDriver", "Socket", "prepare", "serve", "wait"]
+__all__ = ["HubDriver", "Socket", "prepare", "report", "serve", "wait"]
 
 _READ, _WRITE = 1, 2
 
@@ -60,6 +61,21 @@ def wait(fd: int, writing: bool, seconds: float) -> None:
             hub.wait(watcher)
     finally:
         watcher.close()
+
+
+def report(environ: dict[str, Any], kind: Any, error: Any, traceback: Any) -> bool:
+    """Tells the hub of a failure, for whoever watches it there; the error log has it in any case.
+
+    What would end the process stays away from the hub: the worker is the master's to end.
+    """
+    if isinstance(error, Exception):
+        hub = get_hub()
+        stream, hub.exception_stream = hub.exception_stream, None
+        try:
+            hub.handle_error(WSGISecureEnviron(environ), kind, error, traceback)
+        finally:
+            hub.exception_stream = stream
+    return False
 
 
 class Socket(gevent.socket.socket):  # type: ignore[misc]

@@ -23,8 +23,8 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1.
-    /// `report(environ, type, value, traceback)` gets what the application raised; without it that
-    /// goes to the error log. `socket(fileno=fd)` makes a socket whose waits are the loop's; without
+    /// `report(environ, type, value, traceback)` gets what the application raised; unless it says
+    /// that it has dealt with it, the error log gets it too. `socket(fileno=fd)` makes a socket whose waits are the loop's; without
     /// it there are no WebSockets.
     pub(crate) fn new(
         wait: Py<PyAny>,
@@ -66,10 +66,11 @@ impl Foreign {
     ) -> bool {
         let Some(report) = &self.report else { return false };
         let given = (environ, error.get_type(py), error.value(py), error.traceback(py));
-        if let Err(error) = report.bind(py).call1(given) {
+        let taken = report.bind(py).call1(given).and_then(|taken| taken.is_truthy());
+        taken.unwrap_or_else(|error| {
             errors::report(py, "Error in the event loop's error handler", &error);
-        }
-        true
+            false
+        })
     }
 
     fn wait(&self, py: Python<'_>, fd: RawFd, writing: bool, within: Duration) -> PyResult<()> {
