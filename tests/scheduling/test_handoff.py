@@ -17,27 +17,7 @@ from collections import Counter
 import pytest
 
 from support import Peer, eventually
-
-ENDLESS = ("--timeout", "0", "--graceful-timeout", "1", "--keep-alive", "600")
-
-
-@pytest.fixture
-def hogs(tmp_path):
-    """The folder in which slow requests are seen to begin and told to end."""
-    yield tmp_path
-    for begun in list(tmp_path.iterdir()):
-        begun.with_suffix(".end").touch()
-
-
-def request(path):
-    return f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
-
-
-def begin(peer, hogs, what, name):
-    """Sends a slow request, and gives the process id of the worker that is busy with it."""
-    peer.send(request(f"/{what}/{name}"))
-    eventually((hogs / name).exists)
-    return int((hogs / name).read_text())
+from support.hogs import ENDLESS, request
 
 
 def pid_of(response):
@@ -56,17 +36,17 @@ def warm(peers):
 @pytest.mark.parametrize("what", ["sleep", "spin", "match"])
 @pytest.mark.parametrize(
     ("workers", "threads", "slow", "connections"),
-    [(2, 1, 1, 16), (2, 1, 1, 200), (4, 2, 2, 100)],
+    [(2, 1, 1, 16), (2, 1, 1, 200), (2, 2, 1, 16), (4, 2, 1, 16), (4, 2, 2, 200)],
 )
 def test_kept_connections_do_not_wait(serve, dial, hogs, what, workers, threads, slow, connections):
     options = (*ENDLESS, "--threads", str(threads))
-    server = serve("hog", *options, workers=workers, env={"HOG": str(hogs)}, exit_status=None)
+    server = serve("hog", *options, workers=workers, env=hogs.env, exit_status=None)
     peers = [dial(server) for _ in range(connections)]
     homes = warm(peers)
     assert homes[0] == homes[slow], "no connection is where it will be busy"
     busy = []
     for number in range(slow):
-        busy.append(begin(peers[number], hogs, what, f"slow{number}"))
+        busy.append(hogs.begin(peers[number], what, f"slow{number}"))
     fast = peers[slow:]
     for _ in range(3):
         for peer in fast:
@@ -79,47 +59,47 @@ def test_kept_connections_do_not_wait(serve, dial, hogs, what, workers, threads,
         assert dial(server).get("/new").status == 200
     if what != "match":
         for number in range(slow):
-            (hogs / f"slow{number}.end").touch()
+            hogs.end(f"slow{number}")
             assert peers[number].response().status == 200
         warm(peers)
 
 
 def test_pipelined_requests_move_with_their_connection(serve, dial, hogs):
-    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, workers=2, env=hogs.env)
     peers = [dial(server) for _ in range(40)]
     warm(peers)
-    begin(peers[0], hogs, "sleep", "slow")
+    hogs.begin(peers[0], "sleep", "slow")
     paths = [f"/fast{number}" for number in range(20)]
     for peer in peers[1:]:
         peer.send(b"".join(request(path) for path in paths))
     for peer in peers[1:]:
         assert [peer.response().body.decode().split()[1] for _ in paths] == paths
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     assert peers[0].response().status == 200
 
 
 def test_what_waits_for_all_goes_to_the_first_that_is_free(serve, dial, hogs):
-    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, workers=2, env=hogs.env)
     peers = [dial(server) for _ in range(40)]
     warm(peers)
-    begin(peers[0], hogs, "sleep", "first")
-    begin(peers[1], hogs, "sleep", "second")
+    hogs.begin(peers[0], "sleep", "first")
+    hogs.begin(peers[1], "sleep", "second")
     for peer in peers[2:]:
         peer.send(request("/fast"))
-    (hogs / "second.end").touch()
+    hogs.end("second")
     assert peers[1].response().status == 200
     for peer in peers[2:]:
         assert peer.response().status == 200
-    (hogs / "first.end").touch()
+    hogs.end("first")
     assert peers[0].response().status == 200
 
 
 def test_without_it_connections_stay(serve, dial, hogs):
     options = (*ENDLESS, "--worker-handoff", "off")
-    server = serve("hog", *options, workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", *options, workers=2, env=hogs.env)
     peers = [dial(server) for _ in range(60)]
     homes = warm(peers)
-    busy = begin(peers[0], hogs, "sleep", "slow")
+    busy = hogs.begin(peers[0], "sleep", "slow")
     assert busy == homes[0]
     stays = [peer for peer, home in zip(peers, homes, strict=True) if home == busy][1:]
     goes = [peer for peer, home in zip(peers, homes, strict=True) if home != busy]
@@ -127,7 +107,7 @@ def test_without_it_connections_stay(serve, dial, hogs):
         peer.send(request("/fast"))
     for peer in goes:
         assert peer.response().status == 200
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     for peer in stays:
         assert pid_of(peer.response()) == busy
 
@@ -141,18 +121,18 @@ def answers_new(peer, old):
 
 
 def test_a_reload_leaves_no_request_behind(serve, dial, hogs):
-    server = serve("hog", "--timeout", "0", workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", "--timeout", "0", workers=2, env=hogs.env)
     old = server.workers()
     peers = [dial(server) for _ in range(40)]
     warm(peers)
-    begin(peers[0], hogs, "sleep", "first")
-    begin(peers[1], hogs, "sleep", "second")
+    hogs.begin(peers[0], "sleep", "first")
+    hogs.begin(peers[1], "sleep", "second")
     for peer in peers[2:]:
         peer.send(request("/fast"))
     server.signal(signal.SIGHUP)
     eventually(lambda: answers_new(dial(server, timeout=2.0), old))
     for number, name in enumerate(["first", "second"]):
-        (hogs / f"{name}.end").touch()
+        hogs.end(name)
         assert peers[number].response().status == 200
     for peer in peers[2:]:
         # Who has the old settings serves what was sent to the old settings.
@@ -162,10 +142,10 @@ def test_a_reload_leaves_no_request_behind(serve, dial, hogs):
 
 def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial, hogs):
     """The idle worker is stopped, so that it takes nothing of what is handed to it, and killed."""
-    server = serve("hog", *ENDLESS, workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, workers=2, env=hogs.env)
     peers = [dial(server) for _ in range(40)]
     homes = warm(peers)
-    busy = begin(peers[0], hogs, "sleep", "slow")
+    busy = hogs.begin(peers[0], "sleep", "slow")
     idle = next(pid for pid in server.workers() if pid != busy)
     waiting = [peer for peer, home in zip(peers, homes, strict=True) if home == busy][1:]
     before = descriptors(busy)
@@ -177,7 +157,7 @@ def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial,
     os.kill(idle, signal.SIGKILL)
     for peer in waiting:
         assert pid_of(peer.response()) not in (busy, idle)
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     assert peers[0].response().status == 200
 
 

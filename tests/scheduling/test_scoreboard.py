@@ -12,25 +12,11 @@ import socket
 import threading
 import time
 
-import pytest
-
 from oxicorn import Scoreboard
 from support import Peer, eventually
+from support.hogs import ENDLESS, request
 
-ENDLESS = ("--timeout", "0", "--graceful-timeout", "1", "--keep-alive", "600")
 PHASES = ["head", "body", "queue", "interpreter", "application", "send"]
-
-
-@pytest.fixture
-def hogs(tmp_path):
-    """The folder in which slow requests are seen to begin and told to end."""
-    yield tmp_path
-    for begun in list(tmp_path.iterdir()):
-        begun.with_suffix(".end").touch()
-
-
-def request(path, body=b""):
-    return f"GET {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n".encode()
 
 
 def took_time(board, phase):
@@ -39,18 +25,17 @@ def took_time(board, phase):
 
 
 def test_a_request_is_seen_while_it_runs_and_counted_after(serve, dial, hogs):
-    server = serve("hog", *ENDLESS, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, env=hogs.env)
     board = Scoreboard(server.pid)
     peer = dial(server)
-    peer.send(request("/sleep/slow?a=b"))
-    eventually((hogs / "slow").exists)
+    pid = hogs.begin(peer, "sleep", "slow")
     [worker] = board.read()["workers"]
-    assert worker["pid"] == int((hogs / "slow").read_text())
+    assert worker["pid"] == pid
     assert (worker["state"], worker["busy"], worker["requests"]) == ("serving", 1, 1)
     [seen] = worker["in_flight"]
-    assert (seen["method"], seen["path"]) == ("GET", "/sleep/slow?a=b")
+    assert (seen["method"], seen["path"]) == ("GET", "/sleep/slow")
     assert seen["client"] == "127.0.0.1"
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     assert peer.response().status == 200
     eventually(lambda: board.read()["workers"][0]["busy"] == 0)
     assert took_time(board, "application") == 1
@@ -60,16 +45,15 @@ def test_a_request_is_seen_while_it_runs_and_counted_after(serve, dial, hogs):
 
 
 def test_waiting_requests_are_counted_and_timed(serve, dial, hogs):
-    server = serve("hog", *ENDLESS, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, env=hogs.env)
     board = Scoreboard(server.pid)
     slow, *waiting = [dial(server) for _ in range(4)]
-    slow.send(request("/sleep/slow"))
-    eventually((hogs / "slow").exists)
+    hogs.begin(slow, "sleep", "slow")
     for peer in waiting:
         peer.send(request("/fast"))
     eventually(lambda: board.read()["workers"][0]["waiting"] == 3)
     assert board.read()["workers"][0]["connections"] == 4
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     for peer in (slow, *waiting):
         assert peer.response().status == 200
     eventually(lambda: took_time(board, "queue") == 3)
@@ -121,11 +105,9 @@ def test_waits_for_the_interpreter_are_sampled(serve, dial):
 
 def test_a_page_for_people(serve, dial, hogs, oxicorn, tmp_path):
     pidfile = tmp_path / "pid"
-    server = serve("hog", *ENDLESS, "--pid", str(pidfile), workers=2, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, "--pid", str(pidfile), workers=2, env=hogs.env)
     peer = dial(server)
-    peer.send(request("/sleep/slow"))
-    eventually((hogs / "slow").exists)
-    pid = (hogs / "slow").read_text()
+    pid = str(hogs.begin(peer, "sleep", "slow"))
     page = oxicorn("show-workers", str(server.pid)).stdout
     lines = page.splitlines()
     assert lines[0].split()[:4] == ["pid", "state", "busy", "waiting"]
@@ -139,7 +121,7 @@ def test_a_page_for_people(serve, dial, hogs, oxicorn, tmp_path):
     assert sorted(worker["pid"] for worker in found["workers"]) == sorted(server.workers())
     # A worker has the same memory.
     assert json.loads(oxicorn("show-workers", "--json", pid).stdout)["totals"]["requests"] == 1
-    (hogs / "slow.end").touch()
+    hogs.end("slow")
     assert peer.response().status == 200
 
 
@@ -222,11 +204,9 @@ def test_a_reader_outlives_every_writer(serve):
 
 
 def test_a_replacement_has_nothing_of_the_one_before(serve, dial, hogs):
-    server = serve("hog", *ENDLESS, env={"HOG": str(hogs)})
+    server = serve("hog", *ENDLESS, env=hogs.env)
     board = Scoreboard(server.pid)
-    dial(server).send(request("/sleep/slow"))
-    eventually((hogs / "slow").exists)
-    dead = int((hogs / "slow").read_text())
+    dead = hogs.begin(dial(server), "sleep", "slow")
     os.kill(dead, signal.SIGKILL)
 
     def replacement():

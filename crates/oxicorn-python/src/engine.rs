@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Control, Handoff, Signal, Worker};
+use oxicorn_worker::{Control, Signal, Worker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -79,7 +79,7 @@ impl Engine {
             access_log: log::access_log().filter(|_| access_log),
             slot: slot.map(Slot::record),
             park: None,
-            handoff: handoff(slot, passage)?,
+            handoff: passage.map(Passage::share).transpose()?.flatten(),
         };
         let shared = Arc::clone(&app);
         let worker = Mutex::new(Some(Worker::new(config, listeners, shared, control)?));
@@ -133,13 +133,6 @@ impl Engine {
     fn worker(&self) -> Option<Worker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// What a worker shares with its siblings to hand connections over.
-fn handoff(slot: Option<&Slot>, passage: Option<&Passage>) -> PyResult<Option<Handoff>> {
-    let (Some(slot), Some(passage)) = (slot, passage) else { return Ok(None) };
-    let passage = passage.share()?;
-    Ok(passage.map(|passage| Handoff { board: slot.board(), passage }))
 }
 
 /// What PEP 3333 calls the server of a listener: never empty.

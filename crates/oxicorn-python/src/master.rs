@@ -38,7 +38,6 @@ const TICK: Duration = Duration::from_secs(1);
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct Slot {
     record: Record,
-    board: Scoreboard,
 }
 
 #[pymethods]
@@ -54,11 +53,6 @@ impl Slot {
     /// The record itself, for the engine.
     pub(crate) fn record(&self) -> Record {
         self.record
-    }
-
-    /// Where it is one of several.
-    pub(crate) fn board(&self) -> Scoreboard {
-        self.board
     }
 }
 
@@ -186,7 +180,7 @@ impl Master {
         };
         record.claim(generation, monotonic_ms());
         inner.children.push(Child { age, pid: None, slot, record, notes: None });
-        Ok(Slot { record, board: inner.board })
+        Ok(Slot { record })
     }
 
     /// A worker exists; `notes` is the read end of its private pipe, non-blocking.

@@ -250,6 +250,7 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         max_requests: settings.max_requests,
         queue_timeout: settings.queue_timeout,
         queue_limit: settings.queue_limit,
+        health_path: settings.health_path.clone(),
         request_buffering: settings.request_buffering,
         body_memory: settings.body_memory,
         response_buffer_limit: settings.response_buffer_limit,

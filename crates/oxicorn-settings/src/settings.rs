@@ -61,6 +61,7 @@ pub struct Settings {
     pub worker_handoff: bool,
     pub queue_timeout: Duration,
     pub queue_limit: usize,
+    pub health_path: Option<String>,
     pub graceful_timeout: Duration,
     pub keepalive: Duration,
     pub keepalive_requests: u32,

@@ -65,10 +65,23 @@ impl Shared {
 
     /// Writes the line of a request that the application does not see.
     pub(crate) fn log_unanswered(&self, channel: &Channel, status: u16, body_bytes: u64) {
+        let request = channel.pending.as_ref();
+        let request = request.map(|pending| (&pending.head, pending.bytes.as_slice()));
+        self.log_own_answer(channel, request, status, body_bytes);
+    }
+
+    /// The same for one whose head, if it is known, is elsewhere.
+    pub(crate) fn log_own_answer(
+        &self,
+        channel: &Channel,
+        request: Option<(&Head, &[u8])>,
+        status: u16,
+        body_bytes: u64,
+    ) {
         let Some(log) = &self.control.access_log else { return };
         let remote_addr = channel.link.remote_addr.as_bytes();
-        let record = match &channel.pending {
-            Some(pending) => request_record(&pending.head, &pending.bytes, remote_addr),
+        let record = match request {
+            Some((head, bytes)) => request_record(head, bytes, remote_addr),
             None => AccessRecord { remote_addr, ..AccessRecord::default() },
         };
         write_record(log, AccessRecord { status, body_bytes, ..record });

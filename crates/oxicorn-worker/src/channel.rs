@@ -115,6 +115,8 @@ pub(crate) struct Channel {
     pub(crate) watched: Option<Interest>,
     /// Since when its complete request waits for a thread; 0 when none does.
     pub(crate) queued_at: u64,
+    /// Milliseconds that it had waited by then elsewhere; counts as long as `queued_at` does.
+    pub(crate) waited_before: u64,
     /// Requests begun.
     pub(crate) requests: u32,
     /// When the stage began.
@@ -144,6 +146,7 @@ impl Channel {
             armed: NEVER,
             watched: None,
             queued_at: 0,
+            waited_before: 0,
             requests: 0,
             since: now,
             link,

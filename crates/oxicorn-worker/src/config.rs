@@ -32,6 +32,8 @@ pub struct Config {
     pub queue_limit: usize,
     /// Most WebSockets at a time; 0 treats a request for one like any other.
     pub websockets: usize,
+    /// The path of health checks, which the application never sees.
+    pub health_path: Option<String>,
     /// Requests after which the worker asks to be replaced; 0 is never.
     pub max_requests: u64,
     /// Whether the application is called only when the body is complete.
@@ -82,6 +84,7 @@ impl Default for Config {
             keepalive_requests: 0,
             queue_timeout: Duration::from_secs(30),
             queue_limit: 0,
+            health_path: None,
             websockets: 1000,
             max_requests: 0,
             request_buffering: true,

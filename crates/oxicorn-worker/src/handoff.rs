@@ -19,7 +19,7 @@ use oxicorn_http::proxy::Peer;
 use oxicorn_http::proxy::line::Announced;
 use oxicorn_os::epoll::Interest;
 use oxicorn_os::passage::{Passage, Received};
-use oxicorn_os::scoreboard::{Count, Scoreboard, Slot, State};
+use oxicorn_os::scoreboard::{Count, Slot, State};
 use oxicorn_os::stream::Stream;
 
 use crate::Link;
@@ -32,21 +32,14 @@ use crate::reactor::{HANDOFF, Phase, Shared};
 const PER_IDLE_THREAD: usize = 8;
 /// Connections taken back, or out, at a time.
 const MOST_TAKEN: usize = 4096;
-/// Milliseconds between two looks whether something waits in the passage that nobody takes.
+/// Milliseconds between two looks whether something waits that nobody takes.
 const TAKE_BACK: u64 = 100;
-
-/// What workers share to hand connections over.
-#[derive(Debug)]
-pub struct Handoff {
-    /// Where the workers see each other.
-    pub board: Scoreboard,
-    /// Where connections go from one to another.
-    pub passage: Passage,
-}
+/// Connections accepted from each listener at such a look.
+const TAKE_BACK_ACCEPTS: usize = 64;
 
 impl Shared {
     /// What to hand connections over with, if that is done at all.
-    fn handoff(&self) -> Option<(&Handoff, Slot)> {
+    fn handoff(&self) -> Option<(&Passage, Slot)> {
         Some((self.control.handoff.as_ref()?, self.control.slot?))
     }
 
@@ -57,9 +50,8 @@ impl Shared {
 
     /// Lets siblings know, and sees to it, that connections of theirs are taken.
     pub(crate) fn watch_passage(&self) {
-        let Some((handoff, own)) = self.handoff() else { return };
-        let exit = handoff.passage.exit();
-        if let Err(error) = self.epoll.add(exit, HANDOFF, Interest::Accept) {
+        let Some((passage, own)) = self.handoff() else { return };
+        if let Err(error) = self.epoll.add(passage.exit(), HANDOFF, Interest::Accept) {
             log::error!(target: "oxicorn.error", "cannot watch for connections of siblings: {error}");
             return;
         }
@@ -68,21 +60,21 @@ impl Shared {
 
     /// Takes no more connections of siblings.
     pub(crate) fn unwatch_passage(&self) {
-        let Some((handoff, own)) = self.handoff() else { return };
+        let Some((passage, own)) = self.handoff() else { return };
         own.set_takes(0);
         // Fails only if it could not be watched either.
-        let _ = self.epoll.delete(handoff.passage.exit());
+        let _ = self.epoll.delete(passage.exit());
     }
 
     /// Hands queued requests to idle siblings, the oldest first. The local queue keeps what nobody
     /// can take.
     pub(crate) fn offer(&self) {
-        let Some((handoff, own)) = self.handoff() else { return };
+        let Some((passage, own)) = self.handoff() else { return };
         if self.lock().ready.is_empty() {
             return;
         }
-        let idle: usize = handoff.board.siblings(own).map(|slot| slot.idle_threads()).sum();
-        if idle == 0 || handoff.passage.has_message() {
+        let idle = idle_siblings(own);
+        if idle == 0 || passage.has_message() {
             return;
         }
         for _ in 0..idle.saturating_mul(PER_IDLE_THREAD) {
@@ -95,7 +87,7 @@ impl Shared {
             };
             let Some(channel) = core.ready.remove(at) else { return };
             drop(core);
-            if let Some(channel) = self.pass(&handoff.passage, channel) {
+            if let Some(channel) = self.pass(passage, channel) {
                 self.queue_again(channel);
                 return;
             }
@@ -131,6 +123,7 @@ impl Shared {
         letter.extend(u16::try_from(link.listener).ok()?.to_le_bytes());
         letter.extend(channel.requests.to_le_bytes());
         letter.extend(self.clock.absolute(channel.queued_at).to_le_bytes());
+        letter.extend(channel.waited_before.to_le_bytes());
         match link.peer {
             Peer::Unix => put_address(&mut letter, None),
             Peer::Inet(ip, port) => put_address(&mut letter, Some((ip, port))),
@@ -171,11 +164,11 @@ impl Shared {
 
     /// Takes a connection over that waits in the passage; `false` when there is none to be had.
     pub(crate) fn take_over(self: &Arc<Self>, poller: &mut Poller) -> bool {
-        let Some((handoff, _)) = self.handoff() else { return false };
+        let Some((passage, _)) = self.handoff() else { return false };
         if poller.lost || !self.has_room() {
             return false;
         }
-        let (count, descriptor) = match handoff.passage.receive(&mut poller.scratch) {
+        let (count, descriptor) = match passage.receive(&mut poller.scratch) {
             Received::Message(count, descriptor) => (count, descriptor),
             Received::Nothing => return false,
             Received::Broken => {
@@ -200,6 +193,7 @@ impl Shared {
         let mut channel = Box::new(Channel::new(key, stream, link, poller.now, deadline));
         channel.requests = letter.requests;
         channel.queued_at = queued_at;
+        channel.waited_before = letter.waited_before;
         channel.carry = letter.bytes;
         let held = self.contained(key, || self.received(poller, channel, 0));
         self.put_back_held(held);
@@ -216,23 +210,35 @@ impl Shared {
         self.take_over(poller);
     }
 
-    /// Takes back what waits in the passage, from time to time: all workers may be busy, and in a
-    /// queue its time counts; or the one that was woken for it died, and nobody else knows.
+    /// Takes in what nobody else will, from time to time.
+    ///
+    /// What waits in the passage: the worker that was woken for it may have died, or be busy. And
+    /// while all workers are busy, what waits at the listeners: in a queue its time counts, and
+    /// from there the first that is free is offered it.
     pub(crate) fn take_back(self: &Arc<Self>, poller: &mut Poller) {
-        let Some((handoff, _)) = self.handoff() else { return };
+        let Some((passage, own)) = self.handoff() else { return };
         if poller.now < poller.next_take_back {
             return;
         }
         poller.next_take_back = poller.now + TAKE_BACK;
-        if handoff.passage.has_message() && self.lock().phase == Phase::Serving {
+        if self.lock().phase != Phase::Serving {
+            return;
+        }
+        if passage.has_message() {
             self.empty_passage(poller);
+        }
+        if idle_siblings(own) == 0 {
+            let listeners = self.lock().listeners.len();
+            for index in 0..listeners {
+                self.accept_from(poller, index, TAKE_BACK_ACCEPTS);
+            }
         }
     }
 
     /// At the begin of a drain: takes out what no sibling would.
     pub(crate) fn leave_passage(self: &Arc<Self>, poller: &mut Poller) {
-        let Some((handoff, own)) = self.handoff() else { return };
-        if handoff.board.siblings(own).all(|slot| slot.state() != State::Serving) {
+        let Some((_, own)) = self.handoff() else { return };
+        if own.siblings().all(|slot| slot.state() != State::Serving) {
             self.empty_passage(poller);
         }
     }
@@ -244,6 +250,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// How many requests the other workers could begin at once.
+fn idle_siblings(own: Slot) -> usize {
+    own.siblings().map(|slot| slot.idle_threads()).sum()
 }
 
 /// Whether a stored body came in chunks, which are not kept.
@@ -262,9 +273,9 @@ fn length(channel: &Channel) -> Option<usize> {
     (length <= SCRATCH && sent).then_some(length)
 }
 
-const VERSION: u8 = 1;
-/// Version, flags, listener, requests, time, three addresses.
-const HEADER: usize = 1 + 1 + 2 + 4 + 8 + 3 * ADDRESS;
+const VERSION: u8 = 2;
+/// Version, flags, listener, requests, two times, three addresses.
+const HEADER: usize = 1 + 1 + 2 + 4 + 8 + 8 + 3 * ADDRESS;
 /// Family, address, port.
 const ADDRESS: usize = 1 + 16 + 2;
 
@@ -275,6 +286,8 @@ struct Letter {
     requests: u32,
     /// Since when its request waits, as the scoreboard counts.
     queued_at: u64,
+    /// How long it had waited before.
+    waited_before: u64,
     bytes: Vec<u8>,
 }
 
@@ -284,6 +297,7 @@ impl Letter {
         let (&listener, rest) = rest.split_first_chunk()?;
         let (&requests, rest) = rest.split_first_chunk()?;
         let (&queued_at, rest) = rest.split_first_chunk()?;
+        let (&waited_before, rest) = rest.split_first_chunk()?;
         let (peer, rest) = take_address(rest)?;
         let (source, rest) = take_address(rest)?;
         let (destination, bytes) = take_address(rest)?;
@@ -310,6 +324,7 @@ impl Letter {
             link,
             requests: u32::from_le_bytes(requests),
             queued_at: u64::from_le_bytes(queued_at),
+            waited_before: u64::from_le_bytes(waited_before),
             bytes: bytes.to_vec(),
         })
     }

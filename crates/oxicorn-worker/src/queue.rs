@@ -1,8 +1,9 @@
 //! Complete requests that wait for an application thread: in order, for a limited time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oxicorn_http::proxy::arrival;
 use oxicorn_os::scoreboard::{Count, State};
 
 use crate::channel::{Channel, NEVER};
@@ -18,13 +19,20 @@ impl Core {
     /// When the oldest request will have waited for too long.
     pub(crate) fn queue_due(&self) -> u64 {
         let oldest = self.ready.front();
-        oldest.map_or(NEVER, |channel| channel.queued_at.saturating_add(self.queue_timeout))
+        oldest.map_or(NEVER, |channel| {
+            let due = channel.queued_at.saturating_add(self.queue_timeout);
+            due.saturating_sub(channel.waited_before)
+        })
     }
 
     /// Puts a request where it belongs by its time.
     pub(crate) fn enqueue(&mut self, channel: Box<Channel>) {
-        let since = channel.queued_at;
-        let before = self.ready.iter().rposition(|other| other.queued_at <= since);
+        let age = |channel: &Channel| (channel.waited_before, channel.queued_at);
+        let (waited, since) = age(&channel);
+        let before = self.ready.iter().rposition(|other| {
+            let (others, start) = age(other);
+            start.saturating_add(waited) <= since.saturating_add(others)
+        });
         let at = before.map_or(0, |at| at + 1);
         self.ready.insert(at, channel);
     }
@@ -102,6 +110,15 @@ impl Shared {
 /// Whether the client of a request that waited until `now` has gone.
 pub(crate) fn is_abandoned(channel: &Channel, now: u64) -> bool {
     now.saturating_sub(channel.queued_at) >= CLIENT_PATIENCE && channel.stream.is_over()
+}
+
+/// Milliseconds that the proxies in front say a queued request was on its way.
+pub(crate) fn waited_before(channel: &Channel) -> u64 {
+    let Some(pending) = &channel.pending else { return 0 };
+    arrival::waited(&pending.head, &pending.bytes, || {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        crate::channel::millis(wall)
+    })
 }
 
 /// A limit in milliseconds, where zero is none.

@@ -10,7 +10,7 @@ use oxicorn_os::stream::Moved;
 use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
 use crate::outbox::Flushed;
 use crate::poller::{Poller, plain};
-use crate::queue::is_abandoned;
+use crate::queue::{is_abandoned, waited_before};
 use crate::reactor::Shared;
 use crate::turn::Turn;
 use crate::{Link, error_log};
@@ -137,6 +137,18 @@ impl Shared {
                 return Some(channel);
             };
             channel.carry.extend_from_slice(rest);
+            if self.config.health_path.is_some() {
+                let input = if own.is_empty() { poller.scratch.as_slice() } else { &own };
+                if self.is_health_check(&channel, input, &poller.head) {
+                    let date = poller.date.at(poller.now);
+                    let head = &poller.head;
+                    channel = self.answer_health_check(poller.now, &date, channel, input, head)?;
+                    if channel.stage != Stage::Idle || channel.carry.is_empty() {
+                        return Some(channel);
+                    }
+                    continue;
+                }
+            }
             if poller.queueing {
                 return self.queue_request(poller, channel, &own, count, complete);
             }
@@ -251,6 +263,9 @@ impl Shared {
                 let is_head = channel.is_head(input);
                 return self.answer(poller, channel, 503, is_head);
             }
+        }
+        if channel.link.trusted && channel.queued_at == 0 {
+            channel.waited_before = waited_before(&channel);
         }
         let channel = self.queue(channel, poller.holder())?;
         self.refuse_queued(poller, channel)

@@ -161,7 +161,7 @@ impl Shared {
     }
 
     /// Whether the server wants to keep a connection after this request.
-    fn keeps(&self, channel: &Channel) -> bool {
+    pub(crate) fn keeps(&self, channel: &Channel) -> bool {
         let limit = self.config.keepalive_requests;
         !self.config.keepalive.is_zero()
             && (limit == 0 || channel.requests < limit)

@@ -7,13 +7,14 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use oxicorn_os::epoll::wait_either;
+use oxicorn_os::passage::Passage;
 use oxicorn_os::scoreboard::{Slot, State};
 
 use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Core, Phase, Shared};
 use crate::token::{Holder, Next};
-use crate::{Application, Config, Handoff, Park};
+use crate::{Application, Config, Park};
 
 /// What a signal means to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct Control {
     /// How an exchange waits for its client under a foreign loop; blocks the thread if `None`.
     pub park: Option<Park>,
     /// How connections go to other workers when this one is busy, if they may; needs `slot`.
-    pub handoff: Option<Handoff>,
+    pub handoff: Option<Passage>,
 }
 
 impl Default for Control {

@@ -20,6 +20,7 @@
 //! # Ok::<(), oxicorn_http::Reject>(())
 //! ```
 
+pub mod arrival;
 mod group;
 mod gunicorn;
 pub mod line;

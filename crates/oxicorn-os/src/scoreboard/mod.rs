@@ -104,12 +104,6 @@ impl Scoreboard {
         self.records().nth(index)
     }
 
-    /// The other workers that run with the same settings as this one, living or not.
-    pub fn siblings(&self, own: Slot) -> impl Iterator<Item = Slot> + use<> {
-        let generation = own.generation();
-        self.used().filter(move |slot| slot.generation() == generation && !slot.is_same(own))
-    }
-
     /// Gives the record back of a worker that was reaped; what it had served still counts.
     pub fn retire(&self, slot: Slot) {
         figures::add(slot.figures(), &self.words[GONE..GONE + figures::WORDS]);
@@ -134,8 +128,9 @@ impl Scoreboard {
     }
 
     fn records(&self) -> impl Iterator<Item = Slot> + use<> {
+        let board = *self;
         let words: &'static [AtomicU64] = self.words;
-        words[RECORDS..].chunks_exact(slot::RECORD).map(Slot::new)
+        words[RECORDS..].chunks_exact(slot::RECORD).map(move |record| Slot::new(board, record))
     }
 
     /// The records that were ever claimed: the lowest free one is claimed first, so nobody ever was

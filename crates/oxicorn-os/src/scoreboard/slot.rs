@@ -4,6 +4,7 @@ use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Scoreboard;
 use super::figures::{self, Count, Figures, Phase};
 use super::in_flight::{self, ENTRIES, ENTRY, InFlight, Ticket};
 
@@ -93,6 +94,7 @@ pub struct Snapshot {
 /// The record of one worker.
 #[derive(Clone, Copy)]
 pub struct Slot {
+    board: Scoreboard,
     record: &'static [AtomicU64],
 }
 
@@ -103,12 +105,16 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(record: &'static [AtomicU64]) -> Self {
-        Self { record }
+    pub(super) fn new(board: Scoreboard, record: &'static [AtomicU64]) -> Self {
+        Self { board, record }
     }
 
-    pub(super) fn is_same(&self, other: Self) -> bool {
-        ptr::eq(self.record, other.record)
+    /// The other workers that run with the same settings as this one, living or not.
+    pub fn siblings(&self) -> impl Iterator<Item = Self> + use<> {
+        let (own, generation) = (self.record, self.generation());
+        self.board
+            .used()
+            .filter(move |slot| slot.generation() == generation && !ptr::eq(slot.record, own))
     }
 
     /// Prepares the record for a new worker; whatever a dead one left is forgotten.

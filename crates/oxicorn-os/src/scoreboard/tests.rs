@@ -109,9 +109,9 @@ fn siblings_have_the_same_settings_and_are_others() {
         slot.claim(generation, 7);
         slot.set_pid(u32::try_from(generation).expect("small") * 10);
     }
-    let pids: Vec<_> = board.siblings(slots[2]).map(|slot| slot.pid()).collect();
+    let pids: Vec<_> = slots[2].siblings().map(|slot| slot.pid()).collect();
     assert_eq!(pids, [10, 10]);
-    assert_eq!(board.siblings(slots[1]).count(), 0);
+    assert_eq!(slots[1].siblings().count(), 0);
 }
 
 #[test]

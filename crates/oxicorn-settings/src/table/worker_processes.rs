@@ -2,6 +2,7 @@
 
 use super::MOST;
 use crate::setting::{Kind, Section, Setting, Support};
+use crate::value::Unfit;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
@@ -247,4 +248,32 @@ pub(super) const SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    Setting {
+        name: "health_path",
+        section: Section::WorkerProcesses,
+        flags: &["--health-path"],
+        meta: "PATH",
+        kind: Kind::Text,
+        default: "",
+        short: "Path of health checks that need no thread of the application",
+        long: "GET and HEAD of it are answered with 200 and `ok`, also while all threads are busy, \
+           and by a worker that is about to end with 503; other methods with 405. The \
+           application never sees the path. It says that the server lives, not that the \
+           application is well.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.health_path = value.optional_text()?.map(path).transpose()?;
+            Ok(())
+        },
+    },
 ];
+
+/// A path as the application sees it: decoded, without a query.
+fn path(text: String) -> Result<String, Unfit> {
+    let plain = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'?' | b'#' | b'%');
+    if text.starts_with('/') && text.bytes().all(plain) {
+        Ok(text)
+    } else {
+        Err(Unfit::from("a path that begins with / and has no ?, # or %"))
+    }
+}

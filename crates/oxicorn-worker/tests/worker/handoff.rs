@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use oxicorn_os::passage::Passage;
 use oxicorn_os::scoreboard::{Scoreboard, monotonic_ms};
-use oxicorn_worker::{Config, Control, Handoff};
+use oxicorn_worker::{Config, Control};
 
 use crate::support::{Client, Running, eventually};
 
@@ -17,8 +17,7 @@ fn team(configs: impl IntoIterator<Item = Config>) -> Vec<Running> {
         let slot = board.slot(index).expect("room");
         slot.claim(1, monotonic_ms());
         let passage = passage.try_clone().expect("descriptors");
-        let handoff = Some(Handoff { board, passage });
-        let control = Control { slot: Some(slot), handoff, ..Control::default() };
+        let control = Control { slot: Some(slot), handoff: Some(passage), ..Control::default() };
         Running::start_with(Config { has_siblings: true, ..config }, control)
     };
     configs.into_iter().enumerate().map(start).collect()
