@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,21 @@ from typing import Protocol
 import pytest
 
 from support.peer import Peer
-from support.server import Server, command, environment
+from support.server import TESTS, Server, command, environment
 
 _SERVERS = pytest.StashKey[list[Server]]()
+
+# Hides an installed gunicorn from the server.
+_HIDE = """
+from importlib.machinery import PathFinder
+
+real = PathFinder.find_spec
+
+def find_spec(name, path=None, target=None):
+    return None if name.partition('.')[0] == 'gunicorn' else real(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
+"""
 
 
 class Serve(Protocol):
@@ -110,6 +123,15 @@ def dial() -> Iterator[Callable[..., Peer]]:
     yield connect
     for peer in peers:
         peer.socket.close()
+
+
+@pytest.fixture
+def without_gunicorn(tmp_path: Path) -> dict[str, str]:
+    """The environment of a server that cannot import gunicorn, whether it is installed or not."""
+    folder = tmp_path / "hide"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_HIDE)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(TESTS)])}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from oxicorn import application, config_file, daemon, workers
+from oxicorn import application, config_file, daemon, log_setup, workers
 from oxicorn._oxicorn import CommandLine, SettingError, Settings
 from oxicorn.errors import AppImportError, Error
 from oxicorn.upgrade import Start
@@ -129,6 +129,10 @@ def _check(settings: Settings) -> int:
     """Loads the application; every mistake ends with 1, as scripts that check expect."""
     if settings.wsgi_app is None:
         raise Error(NO_APPLICATION)
+    try:
+        log_setup.load_class(settings)
+    except ValueError as error:
+        return _complain(str(error), 1)
     try:
         application.load(settings.wsgi_app)
     except AppImportError as error:

@@ -15,20 +15,9 @@ from types import ModuleType
 from typing import Any
 
 import oxicorn
-from oxicorn import logger
 
 # The version whose settings and hooks these are.
 _VERSION = (27, 0, 1)
-
-
-class Logger(logger.Logger):
-    """The base of loggers of one's own."""
-
-    def __init__(self, cfg: Any = None) -> None:
-        self.cfg = cfg
-
-    def setup(self, cfg: Any) -> None:
-        """Nothing is to be set up here."""
 
 
 def _top() -> dict[str, Any]:
@@ -44,6 +33,18 @@ def _arbiter() -> dict[str, Any]:
     from oxicorn.master import Server
 
     return {"Arbiter": Server}
+
+
+def _logger() -> dict[str, Any]:
+    from oxicorn.logger import Logger, SafeAtoms
+
+    return {"Logger": Logger, "SafeAtoms": SafeAtoms}
+
+
+def _statsd() -> dict[str, Any]:
+    from oxicorn.statsd import Statsd
+
+    return {"Statsd": Statsd}
 
 
 def _worker(name: str) -> Callable[[], dict[str, Any]]:
@@ -67,15 +68,17 @@ def _response() -> dict[str, Any]:
     return {"Response": Response}
 
 
-_PACKAGES = ("gunicorn", "gunicorn.http", "gunicorn.workers")
+_PACKAGES = ("gunicorn", "gunicorn.http", "gunicorn.instrument", "gunicorn.workers")
 _MODULES: dict[str, Callable[[], dict[str, Any]]] = {
     "gunicorn": _top,
     "gunicorn.arbiter": _arbiter,
     "gunicorn.config": lambda: {"Config": oxicorn._oxicorn.Settings},
-    "gunicorn.glogging": lambda: {"Logger": Logger},
+    "gunicorn.glogging": _logger,
     "gunicorn.http": _request,
     "gunicorn.http.message": _request,
     "gunicorn.http.wsgi": _response,
+    "gunicorn.instrument": dict,
+    "gunicorn.instrument.statsd": _statsd,
     "gunicorn.workers": dict,
     "gunicorn.workers.base": _worker("Worker"),
     "gunicorn.workers.gthread": _worker("ThreadWorker"),

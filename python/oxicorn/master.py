@@ -14,11 +14,10 @@ from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, statsd, titles, worker
+from oxicorn import _oxicorn, application, log_setup, titles, worker
 from oxicorn.errors import AppImportError, Error
-from oxicorn.logger import Logger, init_logs
+from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
-from oxicorn.statsd import Statsd
 from oxicorn.upgrade import Start
 from oxicorn.worker import Worker
 
@@ -70,7 +69,7 @@ class Server:
         app: Callable[..., Any] | None = None,
     ) -> None:
         self.cfg = settings
-        self.log = Logger()
+        self.log: Any = StartLog()
         self.pid = os.getpid()
         self.master_pid = start.predecessor if start else 0
         self.reexec_pid = 0
@@ -85,7 +84,8 @@ class Server:
             address for address in listeners if address.startswith("fd://")
         ]
         self._notifier = Notifier()
-        self._figures: Statsd | None = None
+        self._carrier = log_setup.Carrier(self)
+        self._counted = -1
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -141,13 +141,10 @@ class Server:
 
     def _start(self) -> None:
         settings = self.cfg
-        self._or_cannot_start(init_logs, settings)
+        self.log = self._or_cannot_start(log_setup.install, settings)
         titles.set_title("master", settings)
         if settings.reload and settings.reload_engine == "inotify":
             self.log.warning("reload_engine: this version looks at the files once a second")
-        self._figures = self._or_cannot_start(statsd.of, settings)
-        if self._figures is not None:
-            self.log.warning("statsd_host: this version sends no gunicorn.log figures")
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(settings, {})
@@ -246,9 +243,9 @@ class Server:
             self._master.remind(self._notifier.watchdog)
         own = (signals, wakeup, beat)
         while True:
-            if self._figures is not None:
-                self._figures.workers(len(self.WORKERS))
+            self._count_workers()
             what, first, second = self._master.next()
+            self._carrier.deliver()
             if what == "spawn":
                 self._spawn(first, second, life, own)
             elif what in ("reaped", "unbooted"):
@@ -266,7 +263,7 @@ class Server:
                 self._keep(first)
                 self._notifier.ready(self._status())
             elif what == "reopen":
-                _oxicorn.reopen_logs()
+                log_setup.reopen(self.cfg, self.log)
             elif what == "upgrade":
                 self._upgrade(own)
             elif what == "promoted":
@@ -281,6 +278,14 @@ class Server:
                 self._keep(0)
             elif what == "stop":
                 return first
+
+    def _count_workers(self) -> None:
+        """Says how many workers there are, when that has changed: a figure for StatsD."""
+        count = len(self.WORKERS)
+        if count != self._counted:
+            self._counted = count
+            extra = {"metric": "gunicorn.workers", "value": count, "mtype": "gauge"}
+            self.log.debug("%s workers", count, extra=extra)
 
     def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
         generation = self._generations[number]
@@ -412,12 +417,13 @@ class Server:
         try:
             generation = Generation(self._reread(), {}, before.app)
             self._bind(generation, before.listeners)
-            init_logs(generation.settings)
-            old, self.cfg = self.cfg, generation.settings
+            old, log = self.cfg, self.log
+            self.log = log_setup.install(generation.settings)
+            self.cfg = generation.settings
             try:
                 self.call("on_reload", self)
             except BaseException:
-                self.cfg = old
+                self.cfg, self.log = old, log
                 raise
         except Exception as error:
             self._report_reload(error)

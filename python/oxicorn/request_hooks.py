@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import statsd
+from oxicorn import logger
+from oxicorn.statsd import Statsd
 
 if TYPE_CHECKING:
-    from oxicorn.statsd import Statsd
     from oxicorn.worker import Worker
 
 # The server's own, which gunicorn does not show either.
@@ -33,7 +34,7 @@ class Request:
         self.headers = headers
         """Field names in upper case with their values, in the order received."""
         major, _, minor = environ["SERVER_PROTOCOL"].removeprefix("HTTP/").partition(".")
-        self.version = (int(major), int(minor or 0))
+        self.version = (int(major or 0), int(minor or 0))
         self.scheme: str = environ["wsgi.url_scheme"]
         port = environ.get("REMOTE_PORT")
         self.remote_addr: tuple[str, int] | str = (
@@ -66,20 +67,22 @@ class Response:
 
 
 class RequestHooks:
-    """Calls the hooks of one worker."""
+    """Calls the hooks of one worker, and its logger."""
 
     def __init__(
         self,
         worker: Worker,
         pre: Callable[..., object] | None,
         post: Callable[..., object] | None,
-        figures: Statsd | None,
+        access: Callable[..., object] | None,
+        measure: Callable[[int, float], object] | None,
     ) -> None:
         self._worker = worker
         self._pre = pre
         self._post = post
         self._arguments = _arguments(post) if post else 0
-        self._figures = figures
+        self._access = access
+        self._measure = measure
 
     def before(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Request:
         """Called before the application; what it raises is the application's failure."""
@@ -92,19 +95,32 @@ class RequestHooks:
         self, request: Request, environ: dict[str, Any], status: int, sent: int, head: str | None
     ) -> None:
         """Called when the response has ended, well or not."""
-        if self._figures is not None:
-            self._figures.request(status, time.perf_counter() - request._began)
+        seconds = time.perf_counter() - request._began
+        if self._measure is not None:
+            self._measure(status, seconds)
+        if self._access is None and self._post is None:
+            return
+        response = Response(status, sent, head)
+        if self._access is not None:
+            try:
+                self._access(response, request, environ, timedelta(seconds=seconds))
+            except Exception:
+                logger.tell_of_failure(f"{request.method} {request.uri}")
         if self._post is not None:
-            response = Response(status, sent, head)
             arguments = (self._worker, request, environ, response)
             self._post(*arguments[: self._arguments])
 
 
-def of(worker: Worker) -> RequestHooks | None:
-    """The hooks around requests, if the settings have any or want figures."""
+def of(worker: Worker, access_by_python: bool) -> RequestHooks | None:
+    """The hooks around requests, if the settings have any, or the logger needs them."""
     pre, post = worker.cfg.hook("pre_request"), worker.cfg.hook("post_request")
-    figures = statsd.of(worker.cfg)
-    return RequestHooks(worker, pre, post, figures) if pre or post or figures else None
+    access = worker.log.access if access_by_python else None
+    measure = None
+    if access is None and isinstance(worker.log, Statsd):
+        measure = worker.log.measure
+    if pre or post or access or measure:
+        return RequestHooks(worker, pre, post, access, measure)
+    return None
 
 
 def _arguments(function: Callable[..., object]) -> int:

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
-from oxicorn import waitress_names
+from oxicorn import _oxicorn, waitress_names
 from oxicorn._oxicorn import CommandLine, Engine, Listener, Settings, setting_names
-from oxicorn.logger import Logger, release_access_log, share_logs
+from oxicorn.log_setup import release_access_log, share_logs
 from oxicorn.middleware import PublicUrl
 
 __all__ = ["Server", "WSGIServer", "serve"]
@@ -51,9 +51,14 @@ _COMMAND_ONLY = {
 _MASTER_ONLY = {
     "boot_timeout",
     "child_exit",
+    "disable_redirect_access_to_syslog",
     "dogstatsd_tags",
     "group",
     "initgroups",
+    "logconfig",
+    "logconfig_dict",
+    "logconfig_json",
+    "logger_class",
     "max_requests",
     "max_requests_jitter",
     "nworkers_changed",
@@ -69,6 +74,10 @@ _MASTER_ONLY = {
     "proc_name",
     "statsd_host",
     "statsd_prefix",
+    "syslog",
+    "syslog_addr",
+    "syslog_facility",
+    "syslog_prefix",
     "timeout",
     "user",
     "when_ready",
@@ -206,7 +215,7 @@ class Server:
         with _signals() as signal_fd:
             running = self._open(signal_fd)
             listening = ",".join(listener.text for listener in running.listeners)
-            Logger().info("Listening at: %s (%s)", listening, running.pid)
+            _oxicorn.log("info", f"Listening at: {listening} ({running.pid})")
             self._serve(running)
 
     def stop(self, graceful: bool = True, timeout: float | None = None) -> None:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import _oxicorn, application, reloader, request_hooks, titles
+from oxicorn import _oxicorn, application, log_setup, reloader, request_hooks, titles
 from oxicorn.errors import AppImportError
+from oxicorn.logger import tell_of_failure
 from oxicorn.reloader import Reloader
 
 if TYPE_CHECKING:
-    from oxicorn.logger import Logger
     from oxicorn.master import Server
 
 # What a worker says to its master on its private pipe; `master.rs` knows the same letters.
@@ -55,7 +55,7 @@ class App:
 class Worker:
     """One worker as hooks see it, in the master and in its own process."""
 
-    def __init__(self, age: int, settings: Any, log: Logger) -> None:
+    def __init__(self, age: int, settings: Any, log: Any) -> None:
         self.age = age
         self.pid: int | str = "[booting]"
         self.ppid = os.getpid()
@@ -71,6 +71,7 @@ class Worker:
         self._alive = True
         self._slot: _oxicorn.Slot | None = None
         self._notes = -1
+        self._carrier: log_setup.Carrier | None = None
 
     def __str__(self) -> str:
         return f"<Worker {self.pid}>"
@@ -127,6 +128,7 @@ def run(
         # After the change of user, which makes the kernel forget it.
         _oxicorn.follow_parent()
         titles.set_title("worker", settings)
+        worker.log.close_on_exec()
         if os.getppid() != worker.ppid:
             return 0
         if settings.worker_class == "gevent":
@@ -136,6 +138,9 @@ def run(
         worker.wsgi = app if app is not None else _load(worker, watched)
         worker.app = App(settings, worker.wsgi)
         server.call("post_worker_init", worker)
+        flow = log_setup.flow(settings, worker.log)
+        # After gevent's changes to locks and threads.
+        worker._carrier = carrier = log_setup.Carrier(worker)
         descriptors = [listener.fileno() for listener in worker.sockets]
         given: dict[str, Any] = {
             "max_requests": _share(settings),
@@ -143,17 +148,20 @@ def run(
             "signal_fd": signals,
             "master_fd": life,
             "notify_fd": notes,
-            "request_hooks": request_hooks.of(worker),
+            "request_hooks": request_hooks.of(worker, flow.access),
         }
         engine: _oxicorn.Engine | _oxicorn.LoopHandle
         serve: Callable[[], int]
         if settings.worker_class == "gevent":
             given.update(socket=gevent.Socket, report=gevent.report)
             handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
-            engine, serve = handle, lambda: gevent.serve(handle, settings)
+            deliver = carrier.deliver if any(flow) else None
+            engine, serve = handle, lambda: gevent.serve(handle, settings, deliver)
         else:
             threads = _oxicorn.Engine(worker.wsgi, settings, descriptors, passage=passage, **given)
             engine, serve = threads, threads.run
+            if any(flow):
+                carrier.start()
         for listener in worker.sockets:
             listener.close()  # the engine has its own
         if passage is not None:
@@ -227,6 +235,8 @@ def leave(server: Server, worker: Worker, code: int) -> None:
         worker.log.exception("Exception in worker_exit")
     if worker.booted:
         worker.log.info("Worker exiting (pid: %s)", worker.pid)
+    if worker._carrier is not None:
+        worker._carrier.deliver()
     # The interpreter is not taken down: threads of the engine may be inside it. What the
     # application registered for its end is done all the same.
     atexit._run_exitfuncs()
@@ -254,6 +264,13 @@ def _take_over_signals(
         with contextlib.suppress(OSError):
             os.write(writer, bytes((number,)))
 
+    def reopen(number: int, frame: FrameType | None) -> None:
+        tell(number, frame)
+        try:
+            worker.log.reopen_files()
+        except Exception:
+            tell_of_failure("usr1")
+
     def leave_while_booting(number: int, frame: FrameType | None) -> None:
         worker._alive = False
         raise SystemExit(0)
@@ -269,6 +286,7 @@ def _take_over_signals(
         signal.signal(number, leave_while_booting)
     for number in _HARMLESS:
         signal.signal(number, tell)
+    signal.signal(signal.SIGUSR1, reopen)
     signal.signal(signal.SIGABRT, abort)
     # It writes the stacks, then lets the handler above have its turn.
     faulthandler.enable(_oxicorn.log_descriptor(), all_threads=True)

@@ -64,3 +64,36 @@ def test_bad_requests_bring_no_control_characters_into_the_log(serve, dial, byte
     peer.send(bytes_sent)
     peer.rest()
     assert all(" " <= char <= "~" for char in server.log().replace("\n", ""))
+
+
+PRINTS = """
+import os, sys
+
+def app(environ, start_response):
+    print('printed by', os.getpid())
+    print('complained', file=sys.stderr)
+    os.write(1, b'written below Python\\n')
+    start_response('200 OK', [('Content-Length', '0')])
+    return []
+"""
+
+
+def test_output_is_captured_also_after_rotation(serve, dial, tmp_path):
+    (tmp_path / "prints.py").write_text(PRINTS)
+    path, rotated = tmp_path / "error.log", tmp_path / "error.log.1"
+    options = ["--capture-output", "--error-logfile", str(path), "--access-logfile", "/dev/null"]
+    bind = f"127.0.0.1:{free_port()}"
+    server = serve("prints:app", *options, cwd=tmp_path, bind=bind, announced=False)
+    dial(server).get("/")
+    (worker,) = server.workers()
+    said = [f"printed by {worker}\n", "complained\n", "written below Python\n"]
+    eventually(lambda: all(line in path.read_text() for line in said))
+    path.rename(rotated)
+    server.signal(signal.SIGUSR1)
+
+    def goes_to_the_new_file():
+        dial(server).get("/")
+        return path.exists() and all(line in path.read_text() for line in said)
+
+    eventually(goes_to_the_new_file)
+    assert server.log() == server.access_log() == ""

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import re
-import socket
 
 import pytest
 
 from support import eventually
 
 
-@pytest.fixture(params=["udp", "unix"])
-def collector(request, tmp_path):
+@pytest.fixture(params=["udp", "dgram"])
+def collector(request, listen):
     """A StatsD server: its address as the setting has it, and what it got."""
-    name = str(tmp_path / "statsd")
-    family = socket.AF_INET if request.param == "udp" else socket.AF_UNIX
-    with socket.socket(family, socket.SOCK_DGRAM) as ear:
-        ear.bind(("127.0.0.1", 0) if request.param == "udp" else name)
-        ear.setblocking(False)
-        got = []
-
-        def listen():
-            try:
-                while True:
-                    got.append(ear.recv(4096).decode())
-            except BlockingIOError:
-                return got
-
-        port = ear.getsockname()[1] if request.param == "udp" else 0
-        yield f"127.0.0.1:{port}" if port else f"unix://{name}", listen
+    place, ear = listen(request.param)
+    address = place if request.param == "udp" else f"unix://{place}"
+    return address, lambda: ear.text().splitlines()
 
 
 def test_requests_and_workers(serve, dial, collector):
@@ -62,3 +48,72 @@ def test_a_wrong_address_stops_the_start(oxicorn):
     done = oxicorn("--statsd-host", "here:there", "-b", "127.0.0.1:0", "apps.hello:app")
     assert done.returncode == 1
     assert "statsd_host: expected HOST:PORT or unix://PATH, got `here:there`" in done.stderr
+
+
+def test_grave_messages_are_counted(serve, dial, collector, tmp_path):
+    address, got = collector
+    (tmp_path / "broken.py").write_text("def app(environ, start_response):\n    1 / 0\n")
+    server = serve("broken:app", "--statsd-host", address, cwd=tmp_path)
+    with dial(server) as peer:
+        assert peer.get().status == 500
+    with dial(server) as peer:
+        peer.send(b"nonsense\r\n\r\n")
+        assert peer.response().status == 400
+    eventually(lambda: "gunicorn.log.exception:1|c|@1.0" in got())
+    eventually(lambda: "gunicorn.log.warning:1|c|@1.0" in got())
+    assert "gunicorn.request.status.500:1|c|@1.0" in got()
+    assert "ZeroDivisionError" in server.log()
+    assert "Invalid request from" in server.log()
+
+
+HOOKS = """
+def when_ready(server):
+    for kind in ('gauge', 'counter', 'histogram', 'timer'):
+        server.log.info('a %s', kind, extra={'metric': f'own.{kind}', 'value': 7, 'mtype': kind})
+    server.log.debug('', extra={'metric': 'own.silent', 'value': 0, 'mtype': 'gauge'})
+    server.log.critical('grave')
+    server.log.increment('own.sum', 2)
+"""
+
+
+def test_figures_of_hooks(serve, collector, tmp_path):
+    address, got = collector
+    (tmp_path / "gunicorn.conf.py").write_text(HOOKS)
+    server = serve("hello", "--statsd-host", address, cwd=tmp_path)
+    eventually(lambda: "own.sum:2|c|@1.0" in got())
+    expected = ["own.gauge:7|g", "own.counter:7|c|@1.0", "own.histogram:7|h", "own.timer:7|ms"]
+    expected += ["own.silent:0|g", "gunicorn.log.critical:1|c|@1.0"]
+    assert [figure for figure in expected if figure not in got()] == []
+    assert "[INFO] a gauge" in server.log()
+
+
+def test_a_subclass_of_gunicorns(serve, dial, collector, either_way, tmp_path):
+    address, got = collector
+    (tmp_path / "own.py").write_text(
+        "from gunicorn.instrument.statsd import Statsd\n"
+        "class Own(Statsd):\n"
+        "    def access(self, resp, req, environ, request_time):\n"
+        "        super().access(resp, req, environ, request_time)\n"
+        "        self.increment('own.' + environ['PATH_INFO'].strip('/'), 1)\n"
+    )
+    options = ["--logger-class", "own.Own", "--statsd-host", address, "--statsd-prefix", "shop."]
+    server = serve("hello", *options, cwd=tmp_path, env=either_way, workers=2)
+    with dial(server) as peer:
+        assert peer.get("/there").status == 200
+    eventually(lambda: "shop.own.there:1|c|@1.0" in got())
+    assert "shop.gunicorn.request.status.200:1|c|@1.0" in got()
+    eventually(lambda: "shop.gunicorn.workers:2|g" in got())
+
+
+def test_a_collector_that_comes_later(serve, dial, listen, tmp_path):
+    server = serve("hello", "--statsd-host", f"unix://{tmp_path}/dgram.sock")
+    with dial(server) as peer:
+        assert peer.get().status == 200
+    _, ear = listen("dgram")
+
+    def arrives():
+        with dial(server) as peer:
+            assert peer.get().status == 200
+        return "gunicorn.requests:1|c|@1.0" in ear.text()
+
+    eventually(arrives)

@@ -170,7 +170,11 @@ class Server:
         if isinstance(address, str):
             peer = socket.socket(socket.AF_UNIX)
             peer.settimeout(timeout)
-            peer.connect(address)
+            try:
+                peer.connect(address)
+            except OSError:
+                peer.close()
+                raise
             return peer
         return socket.create_connection(address, timeout=timeout)
 

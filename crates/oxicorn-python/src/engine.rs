@@ -71,12 +71,14 @@ impl Engine {
         let app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
         let app = Arc::new(app);
         let ended_by = Arc::new(AtomicU8::new(0));
+        let [served, refused] = log::access_logs(access_log);
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
             master: master_fd.map(adopt).transpose()?,
             on_signal: on_signal(Arc::clone(&ended_by)),
             on_max_requests: on_max_requests(notify_fd)?,
-            access_log: log::access_log().filter(|_| access_log),
+            access_log: served,
+            refused_log: refused,
             slot: slot.map(Slot::record),
             park: None,
             handoff: passage.map(Passage::share).transpose()?.flatten(),

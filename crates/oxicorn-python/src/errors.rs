@@ -7,6 +7,9 @@ use pyo3::types::{PyString, PyStringMethods};
 
 /// Logs an exception with its traceback; `doing` says in which request.
 pub(crate) fn report(py: Python<'_>, doing: &str, error: &PyErr) {
+    if crate::log::exception(py, doing, error) {
+        return;
+    }
     log::error!(target: error_log::ERROR, "{doing}\n{}", traceback(py, error));
 }
 

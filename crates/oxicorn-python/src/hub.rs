@@ -84,12 +84,14 @@ impl LoopHandle {
         }
         let ended_by = Arc::new(AtomicU8::new(0));
         let parking = Arc::clone(&foreign);
+        let [served, refused] = log::access_logs(access_log);
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
             master: master_fd.map(adopt).transpose()?,
             on_signal: on_signal(Arc::clone(&ended_by)),
             on_max_requests: on_max_requests(notify_fd)?,
-            access_log: log::access_log().filter(|_| access_log),
+            access_log: served,
+            refused_log: refused,
             slot: slot.map(Slot::record),
             // Its greenlets are never all busy.
             handoff: None,

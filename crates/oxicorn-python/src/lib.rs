@@ -31,7 +31,10 @@ mod _oxicorn {
         Listener, Pidfile, assume_identity, find_identity, follow_parent, set_process_name,
     };
     #[pymodule_export]
-    use super::log::{give_logs_to, init_logs, log, log_descriptor, log_enabled, reopen_logs};
+    use super::log::{
+        await_messages, forward_access, forward_messages, give_logs_to, has_messages, init_logs,
+        log, log_descriptor, reopen_logs, take_messages, write_access_line, write_error_line,
+    };
     #[pymodule_export]
     use super::master::{Master, Passage, Slot};
     #[pymodule_export]

@@ -4,15 +4,20 @@
 //! holds up the thread that logs, not the others.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use oxicorn_os::LogTarget;
 use oxicorn_worker::access_log::{AccessFormat, AccessLog};
 use oxicorn_worker::error_log::{self, Level};
+use oxicorn_worker::forward::{self, Refused, Said};
+
+use crate::errors::traceback;
+use crate::ffi::latin1;
 
 /// Opens the logs that the settings name; again, when the settings were read again.
 ///
@@ -27,6 +32,7 @@ pub(crate) fn init_logs(
     access_log_format: &str,
     json: bool,
     capture_output: bool,
+    access_by_python: bool,
 ) -> PyResult<()> {
     let format = if json {
         AccessFormat::json()
@@ -34,20 +40,23 @@ pub(crate) fn init_logs(
         AccessFormat::compile(access_log_format)
             .map_err(|error| PyValueError::new_err(format!("access_log_format: {error}")))?
     };
-    let access = accesslog
-        .map(|name| {
+    let access = match accesslog {
+        Some(name) => Some(
             AccessLog::open(format, target(name, LogTarget::Stdout))
-                .map(Arc::new)
-                .map_err(|error| cannot_open("accesslog", name, &error))
-        })
-        .transpose()?;
+                .map_err(|error| cannot_open("accesslog", name, &error))?,
+        ),
+        None => access_by_python.then(|| AccessLog::elsewhere(format)),
+    };
+    if let (Some(access), true) = (&access, access_by_python) {
+        access.forward();
+    }
     let level = loglevel.parse::<Level>().unwrap_or_default();
     error_log::init(target(errorlog, LogTarget::Stderr), level, json)
         .map_err(|error| cannot_open("errorlog", errorlog, &error))?;
     if capture_output {
         error_log::capture_output()?;
     }
-    *ACCESS_LOG.write().unwrap_or_else(PoisonError::into_inner) = access;
+    *ACCESS_LOG.write().unwrap_or_else(PoisonError::into_inner) = access.map(Arc::new);
     Ok(())
 }
 
@@ -62,10 +71,99 @@ pub(crate) fn log(py: Python<'_>, level: &str, message: &Bound<'_, PyString>) ->
     Ok(())
 }
 
-/// Whether messages of this level are written.
+/// Writes a line, without its end, to the error log, whatever its level is.
 #[pyfunction]
-pub(crate) fn log_enabled(level: &str) -> PyResult<bool> {
-    Ok(error_log::is_enabled(parse_level(level)?))
+pub(crate) fn write_error_line(py: Python<'_>, text: &Bound<'_, PyString>) {
+    let text = text.to_string_lossy();
+    py.detach(|| error_log::write_as_is(&text));
+}
+
+/// Writes a line, without its end, to the access log, if there is a place for it.
+#[pyfunction]
+pub(crate) fn write_access_line(py: Python<'_>, text: &Bound<'_, PyString>) {
+    let text = text.to_string_lossy();
+    py.detach(|| {
+        if let Some(access) = access_log() {
+            access.write_line(&text);
+        }
+    });
+}
+
+/// Leaves access lines to Python in the engines that are made from now on.
+#[pyfunction]
+pub(crate) fn forward_access() {
+    if let Some(access) = access_log() {
+        access.forward();
+    }
+}
+
+/// Leaves the engine's messages to a logger, with gunicorn's methods, or to nobody with `None`.
+///
+/// Failures of the application are its `exception` at once; everything else waits for
+/// `take_messages`.
+#[pyfunction]
+#[pyo3(signature = (logger))]
+pub(crate) fn forward_messages(logger: Option<Py<PyAny>>) {
+    forward::set_on(logger.is_some());
+    let before = std::mem::replace(&mut *lock_logger(), logger);
+    // Dropping it may run Python code, which must not find the lock taken.
+    drop(before);
+}
+
+/// Waits for something that `take_messages` would give; at most a second.
+#[pyfunction]
+pub(crate) fn await_messages(py: Python<'_>) {
+    py.detach(|| forward::wait(Duration::from_secs(1)));
+}
+
+/// Whether `take_messages` would give something.
+#[pyfunction]
+pub(crate) fn has_messages() -> bool {
+    forward::is_waiting()
+}
+
+/// What the engine has to say: names of a logger's methods with messages, or `refused` with what
+/// the access log says of a request that the application did not see.
+#[pyfunction]
+pub(crate) fn take_messages(py: Python<'_>) -> PyResult<Vec<(String, Py<PyAny>)>> {
+    let messages = forward::take().into_iter().map(|said| match said {
+        Said::Message(level, text) => {
+            Ok((level.name().to_ascii_lowercase(), text.into_pyobject(py)?.into_any().unbind()))
+        }
+        Said::Refused(refused) => Ok(("refused".to_owned(), refusal(py, &refused)?.into())),
+    });
+    messages.collect()
+}
+
+fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    found.set_item("status", refused.status)?;
+    found.set_item("sent", refused.body_bytes)?;
+    found.set_item("client", latin1(py, &refused.remote_addr)?)?;
+    found.set_item("method", latin1(py, &refused.method)?)?;
+    found.set_item("target", latin1(py, &refused.target)?)?;
+    found.set_item("protocol", latin1(py, &refused.protocol)?)?;
+    let fields =
+        refused.fields.iter().map(|(name, value)| Ok((latin1(py, name)?, latin1(py, value)?)));
+    found.set_item("fields", fields.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(found)
+}
+
+/// Gives a failure of the application to the logger of Python's; `false` when there is none.
+pub(crate) fn exception(py: Python<'_>, doing: &str, error: &PyErr) -> bool {
+    let Some(logger) = lock_logger().as_ref().map(|logger| logger.clone_ref(py)) else {
+        return false;
+    };
+    let call = || {
+        let keywords = PyDict::new(py);
+        keywords.set_item("exc_info", error.value(py))?;
+        logger.bind(py).call_method("exception", ("%s", doing), Some(&keywords))
+    };
+    let called = call();
+    if let Err(failure) = &called {
+        error_log::write_as_is(&format!("The logger failed: {}", traceback(py, failure)));
+    }
+    called.is_ok()
 }
 
 /// The descriptor of the error log, for faulthandler; it stays the same when the log is reopened.
@@ -110,6 +208,19 @@ pub(crate) fn give_logs_to(uid: u32, gid: u32) -> PyResult<()> {
 pub(crate) fn access_log() -> Option<Arc<AccessLog>> {
     ACCESS_LOG.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
+
+/// The access log of an engine: for what the application answers, and for refused requests.
+pub(crate) fn access_logs(wanted: bool) -> [Option<Arc<AccessLog>>; 2] {
+    let log = access_log().filter(|_| wanted);
+    [log.clone().filter(|log| !log.is_forwarded()), log]
+}
+
+fn lock_logger() -> MutexGuard<'static, Option<Py<PyAny>>> {
+    LOGGER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The operator's logger, if the process has one.
+static LOGGER: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 
 static ACCESS_LOG: RwLock<Option<Arc<AccessLog>>> = RwLock::new(None);
 

@@ -14,7 +14,7 @@ use oxicorn_os::process::{self, signal_name};
 use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
 use oxicorn_os::watch::{Found, read_pipe, wait_readable};
 use oxicorn_os::{inherit, passage};
-use oxicorn_worker::error_log;
+use oxicorn_worker::{error_log, forward};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -155,12 +155,17 @@ impl Master {
     /// `spawn` (age, generation), `reload`, `settle` (generation), `abandon` (generation that
     /// stays), `reopen`, `close`, `workers` (old, new), `reaped` (age, pid), `unbooted` (the same
     /// for a worker that could not start), `upgrade`, `promoted`, `successor gone` (pid), `remind`,
-    /// `stop` (exit code).
+    /// `messages` (of the engine, for the logger), `stop` (exit code).
     fn next(&self, py: Python<'_>) -> PyResult<(&'static str, u64, u64)> {
         loop {
             let todo = py.detach(|| {
                 let mut inner = self.lock();
-                inner.perform().map_or_else(|| inner.wait().map(|()| None), |todo| Ok(Some(todo)))
+                match inner.perform() {
+                    Some(todo) => Ok(Some(todo)),
+                    // What was said has to be heard before the next wait.
+                    None if forward::is_waiting() => Ok(Some(("messages", 0, 0))),
+                    None => inner.wait().map(|()| None),
+                }
             })?;
             if let Some(todo) = todo {
                 return Ok(todo);
@@ -242,6 +247,7 @@ impl Master {
     fn let_go(&self) {
         let mut inner = self.lock();
         inner.queue.clear();
+        drop(forward::take());
         inner.children.clear();
     }
 }

@@ -78,7 +78,7 @@ impl Shared {
         status: u16,
         body_bytes: u64,
     ) {
-        let Some(log) = &self.control.access_log else { return };
+        let Some(log) = &self.control.refused_log else { return };
         let remote_addr = channel.link.remote_addr.as_bytes();
         let record = match request {
             Some((head, bytes)) => request_record(head, bytes, remote_addr),

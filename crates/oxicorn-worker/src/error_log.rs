@@ -19,6 +19,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use oxicorn_os::{LogFile, LogTarget};
 
 use crate::escape::write_message;
+use crate::forward::{self, Said};
 use crate::json::Object;
 use crate::local_time;
 
@@ -46,7 +47,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The name that a line shows.
+    /// The name that a line shows; in lower case it is that of a logger's method.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -144,6 +145,14 @@ pub fn flush_suppressed() {
     write_suppressed(PROVOKED.settle(uptime_secs()));
 }
 
+/// Writes the line of a logger of Python's, which has decided on level and shape.
+pub fn write_as_is(text: &str) {
+    let mut line = Vec::with_capacity(text.len() + 1);
+    write_message(format_args!("{text}"), &mut line);
+    line.push(b'\n');
+    LOG.file.write(&line);
+}
+
 /// Writes bytes as they are: `wsgi.errors`, whose lines are the application's in every format.
 pub fn write_raw(bytes: &[u8]) {
     LOG.file.write(bytes);
@@ -235,6 +244,17 @@ impl ErrorLog {
     }
 
     fn write(&self, level: Level, message: fmt::Arguments<'_>) {
+        if !forward::is_on() {
+            return self.write_here(level, message);
+        }
+        if let Err(Said::Message(level, text)) =
+            forward::push(Said::Message(level, message.to_string()))
+        {
+            self.write_here(level, format_args!("{text}"));
+        }
+    }
+
+    fn write_here(&self, level: Level, message: fmt::Arguments<'_>) {
         let mut line = Vec::with_capacity(256);
         let now = local_time::unix_secs(SystemTime::now());
         if self.json.load(Ordering::Relaxed) {

@@ -20,6 +20,7 @@ mod escape;
 mod exchange;
 mod flusher;
 mod foreign;
+pub mod forward;
 mod handoff;
 mod health;
 mod json;

@@ -37,8 +37,10 @@ pub struct Control {
     pub on_signal: Box<dyn Fn(u8) -> Signal + Send + Sync>,
     /// Called once, when `max_requests` is reached.
     pub on_max_requests: Box<dyn Fn() + Send + Sync>,
-    /// Where each exchange gets its line, if anywhere.
+    /// Where each exchange of the application gets its line, if anywhere.
     pub access_log: Option<Arc<AccessLog>>,
+    /// Where a request that the application does not see gets its line.
+    pub refused_log: Option<Arc<AccessLog>>,
     /// The worker's record on the scoreboard, if there is a master to read it.
     pub slot: Option<Slot>,
     /// How an exchange waits for its client under a foreign loop; blocks the thread if `None`.
@@ -55,6 +57,7 @@ impl Default for Control {
             on_signal: Box::new(|_| Signal::Handled),
             on_max_requests: Box::new(|| ()),
             access_log: None,
+            refused_log: None,
             slot: None,
             park: None,
             handoff: None,

@@ -19,6 +19,8 @@ class Driver(ABC):
 
     def __init__(self, handle: LoopHandle, over: Callable[[], object]) -> None:
         self.handle, self._over = handle, over
+        self.after_turn: Callable[[], object] | None = None
+        """Called after each round of the engine."""
         self.is_open = True
         self._held = False
 
@@ -63,6 +65,8 @@ class Driver(ABC):
             return
         self.handle.turn()
         self._dispatch()
+        if self.after_turn is not None:
+            self.after_turn()
         if self.handle.is_over:
             self.close()
             self._over()

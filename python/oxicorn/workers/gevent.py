@@ -14,7 +14,7 @@ from gevent.hub import get_hub
 from gevent.pool import Pool
 from gevent.pywsgi import WSGISecureEnviron
 
-from oxicorn._oxicorn import LoopHandle, ReadyRequest
+from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 from oxicorn.workers.driver import Driver
 
 __all__ = ["HubDriver", "Socket", "prepare", "report", "serve", "wait"]
@@ -29,11 +29,16 @@ def prepare() -> None:
     gevent.reinit()
 
 
-def serve(handle: LoopHandle, settings: Any) -> int:
-    """Serves until it is drained or stopped; gives the number of the signal that ended it."""
+def serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None = None) -> int:
+    """Serves until it is drained or stopped; gives the number of the signal that ended it.
+
+    `deliver` brings the engine's messages to a logger of Python's.
+    """
     pool = Pool(max(settings.worker_connections, 1))
     over = Event()
     driver = HubDriver(handle, pool.spawn, pool.full, over.set)
+    if deliver is not None:
+        driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
     driver.begin()
     try:
         over.wait()

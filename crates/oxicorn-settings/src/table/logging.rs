@@ -105,10 +105,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Object,
         default: "gunicorn.glogging.Logger",
         short: "Class that writes the logs",
-        long: "For formats of one's own.",
-        support: Support::Rejected(
-            "the error log goes to errorlog and the access log to accesslog; shape the latter with access_log_format",
-        ),
+        long: "A class of a settings file, `module.Class` or `egg:PROJECT#NAME`, written for \
+               gunicorn. Each request then costs calls into Python.",
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -119,11 +118,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Settings of Python's logging, as an ini file",
-        long: "For handlers of one's own.",
-        support: Support::Rejected(
-            "the error log goes to errorlog and the access log to accesslog; shape the latter with access_log_format",
-        ),
-        apply: nothing,
+        long: "For the loggers `gunicorn.error` and `gunicorn.access`. Each request then costs \
+               calls into Python. `%(here)s` is the directory of the file.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.logconfig = value.optional_text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "logconfig_dict",
@@ -133,10 +134,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Object,
         default: "",
         short: "Settings of Python's logging, as a dictionary",
-        long: "For handlers of one's own.",
-        support: Support::Rejected(
-            "the error log goes to errorlog and the access log to accesslog; shape the latter with access_log_format",
-        ),
+        long: "As logconfig, in the form of `logging.config.dictConfig`; what it leaves out is \
+               gunicorn's. It comes before logconfig_json, and that before logconfig.",
+        support: Support::Works,
         apply: nothing,
     },
     Setting {
@@ -147,11 +147,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Settings of Python's logging, as a JSON file",
-        long: "For handlers of one's own.",
-        support: Support::Rejected(
-            "the error log goes to errorlog and the access log to accesslog; shape the latter with access_log_format",
-        ),
-        apply: nothing,
+        long: "As logconfig_dict, in a file.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.logconfig_json = value.optional_text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "syslog",
@@ -160,24 +161,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Flag(true),
         default: "False",
-        short: "Send the logs to syslog",
-        long: "For hosts that collect logs there.",
-        support: Support::Rejected(
-            "write to stderr (the default) and let the service manager or a log shipper pass it on",
-        ),
-        apply: nothing,
+        short: "Send both logs to syslog too",
+        long: "The logs in files stay. Each request then costs calls into Python.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.syslog = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "syslog_addr",
         section: Section::Logging,
         flags: &["--log-syslog-to"],
         meta: "ADDRESS",
-        kind: Kind::Text,
+        kind: Kind::TextOrEmpty,
         default: "udp://localhost:514",
         short: "Address of syslog",
-        long: "Belongs to syslog.",
-        support: Support::WarnIgnored("it belongs to syslog, which this version does not have"),
-        apply: nothing,
+        long: "udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, with `#dgram` or `#stream` behind \
+               the path if only that will do.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.syslog_addr = value.text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "syslog_prefix",
@@ -187,21 +193,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Program name in syslog",
-        long: "Belongs to syslog.",
-        support: Support::WarnIgnored("it belongs to syslog, which this version does not have"),
-        apply: nothing,
+        long: "Messages begin with `gunicorn.NAME.error:` and `gunicorn.NAME.access:`; without \
+               it the name is that of the application.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.syslog_prefix = value.optional_text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "syslog_facility",
         section: Section::Logging,
         flags: &["--log-syslog-facility"],
         meta: "NAME",
-        kind: Kind::Text,
+        kind: Kind::TextOrEmpty,
         default: "user",
         short: "Facility of syslog",
-        long: "Belongs to syslog.",
-        support: Support::WarnIgnored("it belongs to syslog, which this version does not have"),
-        apply: nothing,
+        long: "A name such as `daemon` or `local3`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.syslog_facility = value.text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "disable_redirect_access_to_syslog",
@@ -210,10 +223,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Flag(true),
         default: "False",
-        short: "Send only errors to syslog",
+        short: "Send only the error log to syslog",
         long: "Belongs to syslog.",
-        support: Support::WarnIgnored("it belongs to syslog, which this version does not have"),
-        apply: nothing,
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.disable_redirect_access_to_syslog = value.flag()?;
+            Ok(())
+        },
     },
     Setting {
         name: "enable_stdio_inheritance",
@@ -239,7 +255,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Address of a StatsD server",
         long: "HOST:PORT or unix://PATH. Each request then costs a call into Python; figures \
-           have the names that gunicorn gives them. Of messages in the log none are sent.",
+           have the names that gunicorn gives them.",
         support: Support::Works,
         apply: |settings, value| {
             settings.statsd_host = value.optional_text()?;

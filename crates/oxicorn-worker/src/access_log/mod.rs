@@ -11,10 +11,14 @@ mod tests;
 
 use std::cell::Cell;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oxicorn_http::Head;
 use oxicorn_os::{LogFile, LogTarget};
+
+use crate::escape::write_message;
+use crate::forward::{self, Refused, Said};
 
 pub use format::{AccessFormat, AccessNeeds, FormatError};
 
@@ -78,7 +82,9 @@ impl<'a> AccessRecord<'a> {
 #[derive(Debug)]
 pub struct AccessLog {
     format: AccessFormat,
-    file: LogFile,
+    /// A log whose lines are Python's may have none.
+    file: Option<LogFile>,
+    is_forwarded: AtomicBool,
 }
 
 impl AccessLog {
@@ -89,7 +95,26 @@ impl AccessLog {
     /// The place cannot be opened: the operator's fault.
     pub fn open(format: AccessFormat, target: LogTarget) -> io::Result<Self> {
         crate::local_time::load_zone();
-        Ok(Self { format, file: LogFile::open(target)? })
+        let file = Some(LogFile::open(target)?);
+        Ok(Self { format, file, is_forwarded: AtomicBool::new(false) })
+    }
+
+    /// An access log without a place: its lines are [forwarded](Self::forward).
+    #[must_use]
+    pub fn elsewhere(format: AccessFormat) -> Self {
+        Self { format, file: None, is_forwarded: AtomicBool::new(true) }
+    }
+
+    /// Leaves the lines to Python: those of refused requests are handed over, the others it makes
+    /// itself where the application is called.
+    pub fn forward(&self) {
+        self.is_forwarded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the lines are Python's.
+    #[must_use]
+    pub fn is_forwarded(&self) -> bool {
+        self.is_forwarded.load(Ordering::Relaxed)
     }
 
     /// What to collect of each exchange.
@@ -100,11 +125,16 @@ impl AccessLog {
 
     /// Whether writing a line may have to wait for a reader of a pipe or a terminal.
     pub(crate) fn may_block(&self) -> bool {
-        self.file.may_block()
+        self.file.as_ref().is_some_and(LogFile::may_block)
     }
 
     /// Writes the line of one finished exchange.
     pub fn record(&self, record: &AccessRecord<'_>) {
+        if self.is_forwarded() {
+            // More than Python can take are left out.
+            let _ = forward::push(Said::Refused(Box::new(Refused::of(record))));
+            return;
+        }
         thread_local! {
             static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
@@ -114,10 +144,24 @@ impl AccessLog {
         if line.last() != Some(&b'\n') {
             line.push(b'\n');
         }
-        self.file.write(&line);
+        self.append(&line);
         // A rare long line must not stay in memory for each thread.
         if line.capacity() <= 4096 {
             let _ = LINE.try_with(|kept| kept.set(line));
+        }
+    }
+
+    /// Writes a line that Python has made.
+    pub fn write_line(&self, text: &str) {
+        let mut line = Vec::with_capacity(text.len() + 1);
+        write_message(format_args!("{text}"), &mut line);
+        line.push(b'\n');
+        self.append(&line);
+    }
+
+    fn append(&self, line: &[u8]) {
+        if let Some(file) = &self.file {
+            file.write(line);
         }
     }
 
@@ -127,7 +171,7 @@ impl AccessLog {
     ///
     /// The file cannot be opened; the log goes on in the old one.
     pub fn reopen(&self) -> io::Result<()> {
-        self.file.reopen()
+        self.file.as_ref().map_or(Ok(()), LogFile::reopen)
     }
 
     /// Lets the workers' user reopen the file.
@@ -136,12 +180,12 @@ impl AccessLog {
     ///
     /// The kernel refuses; only root may give files away.
     pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
-        self.file.give_to(uid, gid)
+        self.file.as_ref().map_or(Ok(()), |file| file.give_to(uid, gid))
     }
 
     /// Lines that could not be written.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.file.dropped()
+        self.file.as_ref().map_or(0, LogFile::dropped)
     }
 }

@@ -80,7 +80,7 @@ fn a_request_whose_client_has_gone_does_not_begin() {
     let path = std::env::temp_dir().join(format!("oxicorn-gone-{}.log", std::process::id()));
     let format = AccessFormat::compile("%(h)s %(r)s %(s)s").expect("format");
     let log = AccessLog::open(format, LogTarget::File(path.clone())).expect("log");
-    let control = Control { access_log: Some(Arc::new(log)), ..Control::default() };
+    let control = Control { refused_log: Some(Arc::new(log)), ..Control::default() };
     let running = Running::start_with(Config::default(), control);
     let mut busy = occupy(&running);
     let mut stays = running.dial();
