@@ -6,9 +6,21 @@ import sys
 import apps
 
 server, application, port = sys.argv[1:]
-module = importlib.import_module(server)
-app = getattr(apps, application)
-if server == "bjoern":
-    module.run(app, "127.0.0.1", int(port))
+app, port = getattr(apps, application), int(port)
+if server == "gevent":
+    from gevent.pywsgi import WSGIServer
+
+    WSGIServer(("127.0.0.1", port), app, log=None).serve_forever()
+elif server == "tornado":
+    from tornado.httpserver import HTTPServer
+    from tornado.ioloop import IOLoop
+    from tornado.wsgi import WSGIContainer
+
+    HTTPServer(WSGIContainer(app)).listen(port, "127.0.0.1")
+    IOLoop.current().start()
+elif server == "bjoern":
+    importlib.import_module(server).run(app, "127.0.0.1", port)
+elif server == "freastal":
+    importlib.import_module(server).serve(app, "127.0.0.1", port)
 else:
-    module.run(app, host="127.0.0.1", port=int(port), loglevel=0)
+    importlib.import_module(server).run(app, host="127.0.0.1", port=port, loglevel=0)

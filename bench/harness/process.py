@@ -28,6 +28,8 @@ class Running:
     port: int
     root: subprocess.Popen[bytes]
     log: IO[bytes]
+    start_ms: float = 0.0
+    """From the start of the process to the first answer."""
 
     def pids(self) -> list[int]:
         """The process that was started and everything below it."""
@@ -76,14 +78,17 @@ def running(
     app: str,
     core: int | None = 0,
     connections: int = 1000,
+    threads: int = 1,
+    workers: int = 1,
     before: list[str] | None = None,
     boot_secs: int = BOOT_SECS,
     extra: list[str] | None = None,
 ) -> Iterator[Running]:
-    """Starts a server on one core and waits until it listens; stops it and its children after."""
+    """Starts a server on one core and waits until it answers; stops it and its children after."""
     port = free_port()
     pin = [] if core is None else ["taskset", "-c", str(core)]
-    argv = pin + (before or []) + server.argv(app, port, connections) + (extra or [])
+    command = server.argv(app, port, connections, threads, workers)
+    argv = [*pin, *(before or []), *command, *(extra or [])]
     with tempfile.TemporaryFile() as log:
         root = subprocess.Popen(
             argv,
@@ -95,23 +100,28 @@ def running(
         )
         here = Running(server, port, root, log)
         try:
-            wait_for_listener(here, boot_secs)
+            wait_for_answer(here, boot_secs)
             yield here
         finally:
             stop(here)
 
 
-def wait_for_listener(here: Running, boot_secs: int) -> None:
-    deadline = time.monotonic() + boot_secs
-    while time.monotonic() < deadline:
+def wait_for_answer(here: Running, boot_secs: int) -> None:
+    """Asks until there is an answer, whatever it is, and notes how long that took."""
+    began = time.monotonic()
+    while time.monotonic() < began + boot_secs:
         if here.root.poll() is not None:
             raise Failed(f"ended at once: {here.tail()}")
         try:
-            socket.create_connection(("127.0.0.1", here.port), timeout=5).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise Failed(f"does not listen after {boot_secs} s: {here.tail()}")
+            with socket.create_connection(("127.0.0.1", here.port), timeout=boot_secs) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                client.recv(1)
+        except OSError:
+            time.sleep(0.002)
+            continue
+        here.start_ms = 1000 * (time.monotonic() - began)
+        return
+    raise Failed(f"does not answer after {boot_secs} s: {here.tail()}")
 
 
 def stop(here: Running) -> None:

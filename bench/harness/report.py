@@ -1,54 +1,118 @@
-"""The tables, and the files they are saved to."""
+"""What was seen, as tables and as data, and the files they are saved to."""
 
 import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
+from . import chart
 from .load import Sample
-from .servers import BENCH, FLOOR, ROOT
-
-Results = dict[str, dict[str, list[Sample]]]
-"""Samples by workload and server."""
+from .servers import BENCH, FLOOR, OURS, ROOT
 
 
-def tables(results: Results, memory: dict[str, dict[str, int]], failures: list[str]) -> str:
+@dataclass
+class Row:
+    """One server under one workload in one placement."""
+
+    samples: list[Sample] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    """How far the cores were from each other at each sample; `mixed` where it changed."""
+    pss_bytes: int = 0
+    start_ms: float = 0.0
+
+    def counted(self) -> list[Sample]:
+        """The samples of the state that most of them have, so that like is compared with like."""
+        usual = self.usual_state()
+        return [s for s, state in zip(self.samples, self.states, strict=True) if state == usual]
+
+    def usual_state(self) -> str:
+        return Counter(self.states).most_common(1)[0][0]
+
+    @property
+    def cpu_us(self) -> float:
+        return median(sample.cpu_us for sample in self.counted())
+
+    def spread(self) -> float:
+        values = [sample.cpu_us for sample in self.counted()]
+        return (max(values) - min(values)) / self.cpu_us
+
+
+Table = dict[str, Row]
+"""Rows by server."""
+
+
+@dataclass
+class Results:
+    tables: dict[tuple[str, str], Table] = field(default_factory=dict)
+    """By placement and workload."""
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """Probes that a server fails, by server."""
+    failures: list[str] = field(default_factory=list)
+
+    def row(self, placement: str, workload: str, server: str) -> Row:
+        return self.tables.setdefault((placement, workload), {}).setdefault(server, Row())
+
+    def drop(self, placement: str, workload: str, server: str, why: object) -> None:
+        """Leaves a server out of a table, with the reason."""
+        self.failures.append(f"{server}, {workload} ({placement}): {why}")
+        self.tables.get((placement, workload), {}).pop(server, None)
+
+
+def text(results: Results) -> str:
     parts = [machine()]
-    for workload, samples in results.items():
-        parts.append(f"## {workload}\n\n{table(samples, memory[workload])}")
-    if failures:
-        parts.append("## Not measured\n\n" + "\n".join(f"- {failure}" for failure in failures))
+    for (placement, workload), rows in results.tables.items():
+        if rows:
+            parts.append(f"## {workload}, {placement}\n\n{table(rows, results.faults)}")
+    if results.faults:
+        parts.append(f"## What servers get wrong\n\n{wrong(results.faults)}")
+    if results.failures:
+        lines = "\n".join(f"- {failure}" for failure in results.failures)
+        parts.append(f"## Not measured\n\n{lines}")
     return "\n\n".join(parts) + "\n"
 
 
-def table(samples: dict[str, list[Sample]], memory: dict[str, int]) -> str:
-    cpu = {name: median(sample.cpu_us for sample in rounds) for name, rounds in samples.items()}
-    floor = cpu.get(FLOOR.name)
-    peers = [value for name, value in cpu.items() if name not in ("oxicorn", FLOOR.name)]
-    best, bjoern = min(peers, default=None), cpu.get("bjoern")
+def table(rows: Table, faults: dict[str, list[str]]) -> str:
+    floor = rows.get(FLOOR.name)
+    peers = {name: row for name, row in rows.items() if name not in (OURS, FLOOR.name)}
+    best = min((row.cpu_us for row in peers.values()), default=None)
+    right = [row.cpu_us for name, row in peers.items() if not faults.get(name)]
     lines = [
-        "| server | CPU µs/request | above the floor | spread | to bjoern | to best peer "
-        "| requests/s | p99 ms | PSS MiB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| server | CPU µs/request | above the floor | spread | to the best peer "
+        "| to the best that answers rightly | requests/s | p50 ms | p99 ms | PSS MiB | start ms "
+        "| cores |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for name in sorted(cpu, key=cpu.__getitem__):
-        values = [sample.cpu_us for sample in samples[name]]
+    for name, row in sorted(rows.items(), key=lambda item: item[1].cpu_us):
+        counted = row.counted()
         cells = [
-            name,
-            f"{cpu[name]:.2f}",
-            "-" if floor is None else f"{cpu[name] - floor:.2f}",
-            f"{100 * (max(values) - min(values)) / cpu[name]:.1f} %",
-            ratio(cpu[name], bjoern),
-            ratio(cpu[name], best),
-            f"{median(sample.per_second for sample in samples[name]):.0f}",
-            f"{median(sample.p99_ms for sample in samples[name]):.2f}",
-            f"{memory[name] / 2**20:.1f}",
+            f"{name} *" if faults.get(name) else name,
+            f"{row.cpu_us:.2f}",
+            f"{row.cpu_us - floor.cpu_us:.2f}" if floor else "-",
+            f"{100 * row.spread():.1f} %",
+            ratio(row.cpu_us, best),
+            ratio(row.cpu_us, min(right, default=None)),
+            f"{median(sample.per_second for sample in counted):.0f}",
+            f"{median(sample.p50_ms for sample in counted):.2f}",
+            f"{median(sample.p99_ms for sample in counted):.2f}",
+            f"{row.pss_bytes / 2**20:.1f}",
+            f"{row.start_ms:.0f}",
+            f"{row.usual_state()} {len(counted)}/{len(row.samples)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def wrong(faults: dict[str, list[str]]) -> str:
+    lines = ["Marked * above; each line is a probe that the server does not pass.", ""]
+    for name, found in sorted(faults.items()):
+        lines.append(
+            f"- {name}: {'; '.join(f'not: {one}' for one in found) or 'all probes passed'}"
+        )
     return "\n".join(lines)
 
 
@@ -63,8 +127,8 @@ def machine() -> str:
             cpu = line.partition(":")[2].strip()
     return (
         f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"CPython {platform.python_version()}, commit {commit()}. "
-        "Server and generator share one core; medians of all rounds."
+        f"CPython {platform.python_version()}, commit {commit()}. Medians of the rounds in the "
+        "usual state of the cores."
     )
 
 
@@ -74,15 +138,35 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def save(text: str, results: Results, memory: dict[str, dict[str, int]]) -> str:
+def save(results: Results) -> str:
+    """Writes Markdown, JSON and a chart below `bench/results`; returns their common stem."""
     folder = BENCH / "results"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{datetime.now(timezone.utc):%Y-%m-%d}-{commit()}.md"
-    path.write_text(text)
-    samples = {
-        workload: {name: [asdict(sample) for sample in rounds] for name, rounds in servers.items()}
-        for workload, servers in results.items()
+    stem = folder / f"{datetime.now(timezone.utc):%Y-%m-%d}-{commit()}"
+    stem.with_suffix(".md").write_text(text(results))
+    data = {
+        "machine": machine(),
+        "tables": [
+            {"placement": placement, "workload": workload, "servers": dump(rows)}
+            for (placement, workload), rows in results.tables.items()
+        ],
+        "faults": results.faults,
+        "failures": results.failures,
     }
-    data = {"machine": machine(), "samples": samples, "pss_bytes": memory}
-    path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
-    return str(path)
+    stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
+    stem.with_suffix(".svg").write_text(chart.svg(bars(results)))
+    return str(stem)
+
+
+def dump(rows: Table) -> dict[str, object]:
+    return {name: asdict(row) for name, row in rows.items()}
+
+
+def bars(results: Results) -> dict[str, dict[str, float]]:
+    """CPU time of each workload relative to ours, in the first placement that has it."""
+    shown: dict[str, dict[str, float]] = {}
+    for (_, workload), rows in results.tables.items():
+        if OURS in rows and workload not in shown:
+            ours = rows[OURS].cpu_us
+            shown[workload] = {name: row.cpu_us / ours for name, row in rows.items()}
+    return shown

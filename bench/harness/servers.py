@@ -1,5 +1,7 @@
-"""The servers: where each comes from, and how it is started with one worker."""
+"""The servers: where each comes from, and how it is started."""
 
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,8 +11,8 @@ BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 ENVS = BENCH / ".envs"
 
-# Every environment has the framework too, so that its cost is the same for all.
-FRAMEWORK = ["flask==3.1.2"]
+# Every environment has the frameworks too, so that their cost is the same for all.
+FRAMEWORKS = ["flask==3.1.3", "django==5.2.19"]
 
 
 @dataclass(frozen=True)
@@ -18,23 +20,36 @@ class Server:
     name: str
     packages: list[str]
     command: str
-    """`{bin}`, `{apps}`, `{app}`, `{port}` and `{connections}` are filled in, word by word."""
+    """`{bin}`, `{apps}`, `{app}`, `{port}`, `{connections}`, `{workers}` and `{threads}` are filled
+    in, word by word."""
     note: str = ""
     """What it takes to install it, where that is more than pip."""
     env: str = ""
     """Name of the environment, where several servers share one."""
+    python: str = ""
+    """Version of CPython where this one's does not do."""
 
     @property
     def prefix(self) -> Path:
         return ENVS / (self.env or self.name)
 
-    def argv(self, app: str, port: int, connections: int = 1000) -> list[str]:
+    def can_run(self, threads: int, workers: int) -> bool:
+        """Whether its command says how many threads and workers it has."""
+        return (threads == 1 or "{threads}" in self.command) and (
+            workers == 1 or "{workers}" in self.command
+        )
+
+    def argv(
+        self, app: str, port: int, connections: int = 1000, threads: int = 1, workers: int = 1
+    ) -> list[str]:
         values = {
             "bin": str(self.prefix / "bin"),
             "apps": str(BENCH / "apps"),
             "app": app,
             "port": str(port),
             "connections": str(connections),
+            "threads": str(threads),
+            "workers": str(workers),
         }
         return [part.format(**values) for part in self.command.split()]
 
@@ -42,31 +57,57 @@ class Server:
 FLOOR = Server("floor", [], "{bin}/floor {port}", note="needs a C compiler")
 """What the kernel takes: it looks at no request and knows the answer of `hello`."""
 
+OURS = "oxicorn"
+
 SERVERS = [
     FLOOR,
     Server(
-        "oxicorn",
+        OURS,
         [],
-        "{bin}/oxicorn -w 1 --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
+        "{bin}/oxicorn -w {workers} --threads {threads} --worker-connections {connections}"
+        " -b 127.0.0.1:{port} apps:{app}",
     ),
     Server(
         "gunicorn-sync",
         ["gunicorn==27.0.1"],
-        "{bin}/gunicorn -w 1 -b 127.0.0.1:{port} apps:{app}",
+        "{bin}/gunicorn -w {workers} -b 127.0.0.1:{port} apps:{app}",
         env="gunicorn",
     ),
     Server(
         "gunicorn-gthread",
         ["gunicorn==27.0.1"],
-        "{bin}/gunicorn -w 1 -k gthread --threads 4 --keep-alive 75"
+        "{bin}/gunicorn -w {workers} -k gthread --threads {threads} --keep-alive 75"
         " --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
         env="gunicorn",
     ),
     Server(
+        "gunicorn-gevent",
+        ["gunicorn==27.0.1", "gevent==26.9.0", "packaging"],
+        "{bin}/gunicorn -w {workers} -k gevent --keep-alive 75"
+        " --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
+    ),
+    Server(
+        "waitress",
+        ["waitress==3.0.2"],
+        "{bin}/waitress-serve --listen=127.0.0.1:{port} --channel-timeout=120"
+        " --connection-limit={connections} --threads={threads} apps:{app}",
+    ),
+    Server(
+        "gevent",
+        ["gevent==26.9.0"],
+        "{bin}/python {apps}/serve.py gevent {app} {port}",
+    ),
+    Server(
+        "tornado",
+        ["tornado==6.6.1"],
+        "{bin}/python {apps}/serve.py tornado {app} {port}",
+    ),
+    Server(
         "granian",
         ["granian==2.8.7"],
-        "{bin}/granian --interface wsgi --workers 1 --backlog 2048 --backpressure {connections}"
-        " --no-ws --log-level warning --host 127.0.0.1 --port {port} apps:{app}",
+        "{bin}/granian --interface wsgi --workers {workers} --blocking-threads {threads}"
+        " --backlog 2048 --backpressure {connections} --no-ws --log-level warning"
+        " --host 127.0.0.1 --port {port} apps:{app}",
     ),
     Server(
         "bjoern",
@@ -75,15 +116,41 @@ SERVERS = [
         note="needs libev's headers (Debian: libev-dev)",
     ),
     Server(
-        "waitress",
-        ["waitress==3.0.2"],
-        "{bin}/waitress-serve --listen=127.0.0.1:{port} --channel-timeout=120"
-        " --connection-limit={connections} apps:{app}",
-    ),
-    Server(
         "fastwsgi",
         ["fastwsgi==0.0.9"],
         "{bin}/python {apps}/serve.py fastwsgi {app} {port}",
+    ),
+    Server(
+        "fastpysgi",
+        ["fastpysgi==0.6"],
+        "{bin}/python {apps}/serve.py fastpysgi {app} {port}",
+    ),
+    Server(
+        "freastal",
+        ["freastal==0.0.3"],
+        "{bin}/python {apps}/serve.py freastal {app} {port}",
+    ),
+    Server(
+        "peregrine",
+        ["peregrine-server==1.2.0"],
+        "{bin}/peregrine --workers {workers} --wsgi-threads {threads} --keep-alive 75000"
+        " --max-connections {connections} --host 127.0.0.1 --port {port} apps:{app}",
+    ),
+    Server(
+        "weft",
+        ["weft-server==0.1.1"],
+        "{bin}/weft --workers {workers} --wsgi-threads {threads} --keep-alive 75"
+        " --max-connections {connections} --host 127.0.0.1 --port {port} apps:{app}",
+        note="its wheel for CPython 3.11 does not load",
+        python="3.13",
+    ),
+    Server(
+        "uwsgi",
+        ["uwsgi==2.0.31"],
+        "{bin}/uwsgi --http11-socket 127.0.0.1:{port} --master --workers {workers}"
+        " --threads {threads} --listen 100 --disable-logging --die-on-term --need-app"
+        " --module apps:{app}",
+        note="built from source: needs a C compiler",
     ),
 ]
 
@@ -97,13 +164,11 @@ class NotInstalled(Exception):
 def install(server: Server) -> str:
     """Makes the server's environment if it is not there, and returns the server's version."""
     if server is FLOOR:
-        (server.prefix / "bin").mkdir(parents=True, exist_ok=True)
-        source, program = BENCH / "floor" / "floor.c", server.prefix / "bin" / "floor"
-        call(["cc", "-O2", "-Wall", "-o", str(program), str(source)])
-        return "compiled"
+        return compile_c("floor", server.prefix / "bin")
+    interpreter = find_python(server.python)
     marker = server.prefix / "installed"
-    wanted = "\n".join([sys.version, *server.packages, *FRAMEWORK])
-    if server.name == "oxicorn":
+    wanted = "\n".join([interpreter, sys.version, *server.packages, *FRAMEWORKS])
+    if server.name == OURS:
         wheel = newest_wheel()
         wanted += f"\n{wheel.name} {wheel.stat().st_mtime_ns}"
         packages = [str(wheel)]
@@ -113,13 +178,36 @@ def install(server: Server) -> str:
         print(f"installing {' '.join(packages)}", file=sys.stderr)
         marker.unlink(missing_ok=True)
         python = server.prefix / "bin" / "python"
-        call([sys.executable, "-m", "venv", str(server.prefix)])
-        force = ["--force-reinstall", "--no-deps"] if server.name == "oxicorn" else []
+        call([interpreter, "-m", "venv", str(server.prefix)])
+        force = ["--force-reinstall", "--no-deps"] if server.name == OURS else []
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         call([*pip, *force, *packages])
-        call([*pip, *FRAMEWORK])
+        call([*pip, *FRAMEWORKS])
         marker.write_text(wanted)
     return version(server)
+
+
+def find_python(wanted: str) -> str:
+    """The interpreter of a version: this one, one on PATH, or one of pyenv's."""
+    if not wanted:
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    on_path = shutil.which(f"python{wanted}")
+    for path in [*sorted(pyenv.glob(f"{wanted}.*/bin/python3")), *([on_path] if on_path else [])]:
+        try:
+            call([str(path), "-c", "import venv"])
+        except NotInstalled:
+            continue
+        return str(path)
+    raise NotInstalled(f"needs CPython {wanted}, which is not on this machine")
+
+
+def compile_c(name: str, into: Path) -> str:
+    """Compiles one of the programs of `bench/floor`."""
+    into.mkdir(parents=True, exist_ok=True)
+    source = BENCH / "floor" / f"{name}.c"
+    call(["cc", "-O2", "-Wall", "-pthread", "-o", str(into / name), str(source)])
+    return "compiled"
 
 
 def newest_wheel() -> Path:
@@ -145,7 +233,7 @@ def find_wheels() -> list[Path]:
 
 
 def version(server: Server) -> str:
-    package = (server.env or server.name).split("-")[0]
+    package = server.packages[0].partition("==")[0] if server.packages else server.name
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     return call([str(server.prefix / "bin" / "python"), "-c", code]).strip()
 

@@ -1,0 +1,113 @@
+"""The workloads, and the check of an answer before it is timed."""
+
+import http.client
+import json
+import sys
+from dataclasses import dataclass, field
+
+from .process import Failed, Running
+from .servers import BENCH
+
+sys.path.insert(0, str(BENCH / "apps"))
+import apps
+
+# What a desktop browser sends with a page of a site that set cookies; with Host it is 15 fields.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.7,de;q=0.3",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Referer": "http://localhost/articles/2026/11/",
+    "DNT": "1",
+    "Connection": "keep-alive",
+    "Cookie": "sessionid=8yq3k1v0m4x7w2p9c6t5r8n1b4j7h2g5; csrftoken=Qd7WmZr2Kx9Lt4Vb; theme=dark",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-User": "?1",
+    "Cache-Control": "max-age=0",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    app: str = "hello"
+    connections: int = 64
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    path: str = "/"
+    threads: int = 1
+    """Application threads; servers that cannot have more than one are left out above 1."""
+    workers: int = 1
+    """Processes; with more than one nothing is bound to a core."""
+    pipelined: int = 1
+    """Requests that are sent without waiting for an answer."""
+    closes: bool = False
+    """Whether each request has a connection of its own."""
+
+    @property
+    def answer(self) -> bytes:
+        if self.app == "echo":
+            return self.body
+        if self.app == "swallow":
+            return str(len(self.body)).encode()
+        return apps.BODIES[self.app]
+
+    def is_right(self, body: bytes) -> bool:
+        """Whether an answer is what the application gave."""
+        if self.app == "flask_record":
+            return json.loads(body) == apps.RECORD
+        return body == self.answer
+
+    def request(self, port: int) -> bytes:
+        """The request as it goes over the wire."""
+        method = "POST" if self.body else "GET"
+        lines = [f"{method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+        if self.body:
+            lines.append(f"Content-Length: {len(self.body)}")
+        lines += [f"{name}: {value}" for name, value in self.fields().items()]
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+    def fields(self) -> dict[str, str]:
+        return {**self.headers, "Connection": "close"} if self.closes else self.headers
+
+
+WORKLOADS = [
+    Workload("hello"),
+    Workload("hello-1", connections=1),
+    Workload("hello-256", connections=256),
+    Workload("close", closes=True),
+    Workload("pipelined", pipelined=16),
+    Workload("headers", app="headers", headers=BROWSER),
+    Workload("json", app="record"),
+    Workload("post", app="echo", body=b"x" * 1024),
+    Workload("post-10k", app="echo", body=b"x" * 10 * 1024),
+    Workload("post-1m", app="swallow", connections=8, body=b"x" * 2**20),
+    Workload("stream", app="stream", connections=8),
+    Workload("file", app="file", connections=4),
+    Workload("flask", app="flask_hello"),
+    Workload("flask-json", app="flask_record", path="/record"),
+    Workload("django", app="django_hello"),
+    Workload("sleep", app="sleep", threads=16),
+    Workload("hello-4w", connections=256, workers=4),
+]
+
+WORKLOADS_BY_NAME = {workload.name: workload for workload in WORKLOADS}
+
+
+def check_answer(here: Running, workload: Workload) -> None:
+    """A server that answers wrongly has no speed."""
+    client = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
+    try:
+        method = "POST" if workload.body else "GET"
+        client.request(method, workload.path, workload.body or None, workload.fields())
+        response = client.getresponse()
+        status, body = response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"no answer: {error!r}: {here.tail()}") from error
+    finally:
+        client.close()
+    if status != 200 or not workload.is_right(body):
+        raise Failed(f"wrong answer: {status}, {len(body)} bytes, {body[:40]!r}")
