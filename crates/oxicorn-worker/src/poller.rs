@@ -178,7 +178,7 @@ impl Shared {
             target: CRITICAL,
             "a connection was dropped because of a bug in the server; please report it"
         );
-        self.forget(key);
+        self.forget(key, true);
         None
     }
 

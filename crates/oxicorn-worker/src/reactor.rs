@@ -430,13 +430,13 @@ impl Shared {
 
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
-        self.forget(channel.key);
+        self.forget(channel.key, channel.watched.is_some());
         // The descriptor is closed here, with the last reference, outside the mutex.
         drop(channel);
     }
 
-    /// Takes a slot away and ends its connection.
-    pub(crate) fn forget(&self, key: Key) {
+    /// Takes a slot away and ends its connection, which `may_be_watched` or never was.
+    pub(crate) fn forget(&self, key: Key, may_be_watched: bool) {
         let mut core = self.lock();
         let slot = core.slots.remove(key);
         self.room_for_another(&mut core);
@@ -445,7 +445,9 @@ impl Shared {
         if let Some(slot) = slot {
             // Closing does neither of these if the application forked and the child, which has the
             // socket too, lives on. An error means that it is not watched, or broken already.
-            let _ = self.epoll.delete(slot.stream.as_fd());
+            if may_be_watched {
+                let _ = self.epoll.delete(slot.stream.as_fd());
+            }
             slot.cut();
         }
     }

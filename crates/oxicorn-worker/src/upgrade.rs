@@ -102,7 +102,7 @@ impl Shared {
                     target: "oxicorn.error",
                     "cannot start a thread for a WebSocket: {error} (websocket_limit)"
                 );
-                self.forget(key);
+                self.forget(key, true);
                 return None;
             }
         }
