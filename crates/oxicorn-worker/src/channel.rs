@@ -5,7 +5,6 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use oxicorn_http::h1::encode::CONTINUE;
@@ -14,7 +13,7 @@ use oxicorn_os::epoll::Interest;
 use oxicorn_os::stream::{Moved, Stream};
 use slotmap::DefaultKey as Key;
 
-use crate::body::BodyStore;
+use crate::body::{BodyStore, Shelf};
 use crate::outbox::Outbox;
 use crate::{Config, Link};
 
@@ -170,7 +169,7 @@ impl Channel {
         input: &mut [u8],
         head: &mut Head,
         config: &Config,
-        directory: &Path,
+        shelf: &Shelf,
     ) -> Result<Intake, IntakeError> {
         let rules = config.rules_for(self.link.trusted);
         let mut used = 0;
@@ -205,7 +204,7 @@ impl Channel {
         let Some(mut pending) = self.pending.take() else {
             return Ok(Intake { used, complete: None });
         };
-        let result = self.body(input, used, head, &mut pending, config, directory);
+        let result = self.body(input, used, head, &mut pending, config, shelf);
         self.pending = Some(pending);
         result
     }
@@ -213,7 +212,10 @@ impl Channel {
     /// Keeps a head whose body is still to come.
     pub(crate) fn keep_head(&mut self, input: &[u8], head: &Head, streaming: bool) {
         let bytes = input.get(..head.len).unwrap_or(&[]).to_vec();
-        let body = BodyStore::default();
+        let body = match head.framing {
+            Framing::Length(bytes) => BodyStore::announced(bytes),
+            Framing::None | Framing::Chunked => BodyStore::default(),
+        };
         self.pending = Some(Box::new(Pending { head: head.clone(), bytes, body, streaming }));
     }
 
@@ -252,7 +254,7 @@ impl Channel {
         head: &mut Head,
         pending: &mut Pending,
         config: &Config,
-        directory: &Path,
+        shelf: &Shelf,
     ) -> Result<Intake, IntakeError> {
         let mut used = start;
         loop {
@@ -260,14 +262,27 @@ impl Channel {
             let received = self.machine.receive(offered, head, &config.rules)?;
             used += received.used;
             match received.event {
-                Event::Body(bytes) => pending
-                    .body
-                    .append(bytes, config.body_memory, directory)
-                    .map_err(IntakeError::Spool)?,
+                Event::Body(bytes) => {
+                    pending.body.append(bytes, shelf).map_err(IntakeError::Spool)?;
+                }
                 Event::End => return Ok(Intake { used, complete: Some(Complete::Stored) }),
                 Event::NeedMore | Event::Head => return Ok(Intake { used, complete: None }),
             }
         }
+    }
+
+    /// Reads more of a large body straight to where it is kept; `None` if it has no such place.
+    ///
+    /// The machine has seen what came, and tells the end when it is asked next.
+    pub(crate) fn read_in_place(&mut self, config: &Config) -> Option<Moved> {
+        let pending = self.pending.as_mut().filter(|_| self.carry.is_empty())?;
+        let moved = self.stream.read(pending.body.place()?);
+        if let Moved::Bytes(count) = moved {
+            let bytes = pending.body.arrived(count);
+            // All of it is the body's: there is no place beyond the announced end.
+            let _ = self.machine.receive(bytes, &mut pending.head, &config.rules);
+        }
+        Some(moved)
     }
 
     /// When the body must be complete at the least rate, given what came so far.

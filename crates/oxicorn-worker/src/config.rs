@@ -38,7 +38,8 @@ pub struct Config {
     pub max_requests: u64,
     /// Whether the application is called only when the body is complete.
     pub request_buffering: bool,
-    /// Bytes of a request body kept in memory; more goes to a file.
+    /// Bytes of a request body kept in memory; more goes to a file. So does what is above 64 KiB
+    /// while bodies take 64 times as much already.
     pub body_memory: usize,
     /// Bytes of a response kept in memory for a slow client; more goes to a file.
     pub response_memory: usize,
@@ -88,7 +89,7 @@ impl Default for Config {
             websockets: 1000,
             max_requests: 0,
             request_buffering: true,
-            body_memory: 64 * 1024,
+            body_memory: 1 << 20,
             response_memory: 256 * 1024,
             response_buffer_limit: 1 << 30,
             tmp_upload_dir: None,

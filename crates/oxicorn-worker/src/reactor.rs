@@ -16,6 +16,7 @@ use oxicorn_os::stream::{Stream, send_at_once};
 use oxicorn_os::waker::Waker;
 use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
 
+use crate::body::Shelf;
 use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::Clock;
 use crate::flusher::{Flusher, OutputLimits};
@@ -149,6 +150,7 @@ impl Core {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) output: OutputLimits,
+    pub(crate) shelf: Shelf,
     pub(crate) app: Arc<dyn Application>,
     pub(crate) control: Control,
     pub(crate) epoll: Epoll,
@@ -194,6 +196,7 @@ impl Shared {
         control: Control,
     ) -> std::io::Result<Self> {
         let directory = config.tmp_upload_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let shelf = Shelf::new(config.body_memory, directory.clone());
         let output = OutputLimits {
             memory: config.response_memory,
             total: config.response_buffer_limit,
@@ -215,6 +218,7 @@ impl Shared {
             sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
             config,
             output,
+            shelf,
             app,
             control,
             epoll: Epoll::new()?,

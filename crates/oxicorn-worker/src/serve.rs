@@ -26,7 +26,7 @@ impl Shared {
     pub(crate) fn work(
         self: &Arc<Self>,
         poller: &mut Poller,
-        channel: Box<Channel>,
+        mut channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
         match channel.stage {
             Stage::Flushing(then) => self.flush(poller.now, channel, then),
@@ -35,8 +35,17 @@ impl Shared {
             // Pipelined requests come first: no more is read while there are any.
             Stage::Idle if !channel.carry.is_empty() => self.received(poller, channel, 0),
             Stage::Idle | Stage::Head | Stage::Body => {
-                match channel.stream.read(&mut poller.scratch) {
+                let in_place = match channel.stage {
+                    Stage::Body => channel.read_in_place(&self.config),
+                    _ => None,
+                };
+                let moved = match in_place {
+                    Some(moved) => moved,
+                    None => channel.stream.read(&mut poller.scratch),
+                };
+                match moved {
                     Moved::Bytes(0) | Moved::Broken => self.end(channel),
+                    Moved::Bytes(_) if in_place.is_some() => self.received(poller, channel, 0),
                     Moved::Bytes(count) => self.received(poller, channel, count),
                     Moved::NotNow => Some(channel),
                 }
@@ -106,14 +115,14 @@ impl Shared {
                 &mut own
             };
             let head = &mut poller.head;
-            let intake = match channel.intake(input, head, &self.config, &self.output.directory) {
+            let intake = match channel.intake(input, head, &self.config, &self.shelf) {
                 Ok(intake) => intake,
                 Err(IntakeError::Reject(reject)) => {
                     let is_head = channel.is_head(input);
                     return self.refuse(poller, channel, reject, is_head);
                 }
                 Err(IntakeError::Spool(error)) => {
-                    let directory = self.output.directory.display();
+                    let directory = self.shelf.directory.display();
                     log::error!(
                         target: "oxicorn.error",
                         "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
@@ -253,9 +262,8 @@ impl Shared {
         }
         if let (Complete::Inline(range), Some(pending)) = (complete, &mut channel.pending) {
             let bytes = input.get(range).unwrap_or(&[]);
-            let (limit, directory) = (self.config.body_memory, &self.output.directory);
-            if let Err(error) = pending.body.append(bytes, limit, directory) {
-                let directory = directory.display();
+            if let Err(error) = pending.body.append(bytes, &self.shelf) {
+                let directory = self.shelf.directory.display();
                 log::error!(
                     target: "oxicorn.error",
                     "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"

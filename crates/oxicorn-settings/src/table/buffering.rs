@@ -26,9 +26,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         flags: &["--body-memory"],
         meta: "BYTES",
         kind: Kind::Integer { min: 0, max: MOST },
-        default: "65536",
+        default: "1048576",
         short: "Bytes of a request body kept in memory; more goes to a file",
-        long: "Raise it if many bodies are a little larger than this and memory is plenty.",
+        long: "All bodies of a worker together take 64 times as much at most: while they do, \
+               those above 64 KiB go to files. Raise it if many bodies are a little larger than \
+               this and memory is plenty.",
         support: Support::Works,
         apply: |settings, value| {
             settings.body_memory = value.number()?;
