@@ -9,7 +9,9 @@ import json
 import pytest
 
 BODY = b"first\nsecond\r\n\n\0\xff\nlast without end"
-LARGE = b"".join(b"line %d\n" % number for number in range(20_000))
+MIDDLE = b"".join(b"line %d\n" % number for number in range(20_000))
+# More than is kept in memory.
+LARGE = b"".join(b"line %d\n" % number for number in range(110_000))
 
 
 @pytest.fixture(scope="module", params=["buffered", "streaming"])
@@ -51,7 +53,7 @@ CALLS = [
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("calls", CALLS)
-@pytest.mark.parametrize("body", [BODY, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("body", [BODY, MIDDLE, LARGE], ids=["small", "middle", "large"])
 def test_same_as_a_file(server, dial, calls, framing, body):
     expected = []
     file = io.BytesIO(body)
@@ -83,7 +85,7 @@ def test_no_body_never_waits(server, dial, calls):
     assert set(map(str, told)) <= {"b''", "[]", "None"}
 
 
-@pytest.mark.parametrize("body", [b"", BODY, LARGE], ids=["empty", "small", "large"])
+@pytest.mark.parametrize("body", [b"", BODY, MIDDLE, LARGE], ids=["empty", "small", "middle", "large"])
 def test_buffered_body_is_seekable(serve, dial, body):
     peer = dial(serve("inputs"))
     calls = "seekable;tell;read;seek:2;tell;read:3;seek:-3:2;read;seek:1:1;seek:0;read;readable"
