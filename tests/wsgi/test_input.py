@@ -85,7 +85,9 @@ def test_no_body_never_waits(server, dial, calls):
     assert set(map(str, told)) <= {"b''", "[]", "None"}
 
 
-@pytest.mark.parametrize("body", [b"", BODY, MIDDLE, LARGE], ids=["empty", "small", "middle", "large"])
+@pytest.mark.parametrize(
+    "body", [b"", BODY, MIDDLE, LARGE], ids=["empty", "small", "middle", "large"]
+)
 def test_buffered_body_is_seekable(serve, dial, body):
     peer = dial(serve("inputs"))
     calls = "seekable;tell;read;seek:2;tell;read:3;seek:-3:2;read;seek:1:1;seek:0;read;readable"
