@@ -59,7 +59,7 @@ def test_settings_file(migrate, place):
     assert "`multiprocessing.cpu_count() * 2 + 1`" in found.note("workers")
     assert "OXICORN_THREADS" in found.note("threads (gunicorn.conf.py:7)")
     assert "no file is needed" in found.note("worker_tmp_dir")
-    assert "8190 instead of 4094" in found.note("defaults")
+    assert "limit_request_line = 8190" in found.note("defaults")
 
 
 def test_hooks_stay_in_python_and_are_named(migrate, serve, place):

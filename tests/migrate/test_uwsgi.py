@@ -110,7 +110,7 @@ def test_options_that_are_off_are_not_there(migrate, place):
         ("limit-post = 1048576", "limit_request_body", 1048576),
         ("max-requests-delta = 10", "max_requests_jitter", 10),
         ("worker-reload-mercy = 8", "graceful_timeout", 8),
-        ("post-buffering = 131072", "body_memory", 131072),
+        ("post-buffering = 16777216", "body_memory", 16777216),
         ("pythonpath = ..", "pythonpath", ".."),
         ("logger = file:/var/log/x", "errorlog", "/var/log/x"),
         ("daemonize = /var/log/x", "daemon", True),

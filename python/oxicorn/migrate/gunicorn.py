@@ -11,7 +11,7 @@ from typing import Any
 
 from oxicorn import config_file
 from oxicorn._oxicorn import CommandLine, setting_names
-from oxicorn.migrate.plan import Plan, Verdict
+from oxicorn.migrate.plan import Plan, Verdict, default
 
 __all__ = ["from_command", "is_here"]
 
@@ -30,6 +30,10 @@ REMARKS = {
     "reuse_port": "the workers share one socket here, which spreads the load by itself",
     "threads": "waiting for clients takes no thread here, so fewer may do",
 }
+
+
+# Whose defaults are others.
+DEFAULTS = ("keepalive", "limit_request_line", "limit_request_body")
 
 
 def is_here(environ: Mapping[str, str]) -> bool:
@@ -57,12 +61,11 @@ def from_command(words: list[str], environ: Mapping[str, str]) -> Plan:
     for name, remark in REMARKS.items():
         if name in plan:
             plan.note(Verdict.DIFFERS, name, remark)
-    defaults = {"keepalive": "75 s instead of 2", "limit_request_line": "8190 instead of 4094"}
-    unset = [f"{name} {change}" for name, change in defaults.items() if name not in plan]
+    unset = [f"{name} = {default(name)}" for name in DEFAULTS if name not in plan]
     plan.note(
         Verdict.DIFFERS,
         "defaults",
-        f"{', '.join([*unset, 'limit_request_body 1 GiB'])}; "
+        f"those of oxicorn are others: {', '.join(unset)}; "
         "docs/guides/from-gunicorn.md lists what else is different on purpose",
     )
     return plan

@@ -11,7 +11,7 @@ from typing import Any
 
 from oxicorn._oxicorn import CommandLine, SettingError, Settings, parse_toml, setting_names
 
-__all__ = ["Plan", "Verdict"]
+__all__ = ["Plan", "Verdict", "default"]
 
 FILE = "oxicorn.toml"
 
@@ -127,6 +127,11 @@ class Plan:
                     break_on_hyphens=False,
                 )
         return "\n".join(lines) + "\n"
+
+
+def default(name: str) -> Any:
+    """The value of a setting that nobody sets."""
+    return getattr(CommandLine([], {}).settings(), name)
 
 
 def _what(name: str, comment: str) -> str:

@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oxicorn.errors import Error
-from oxicorn.migrate.plan import Plan, Verdict
+from oxicorn.migrate.plan import Plan, Verdict, default
 from oxicorn.migrate.uwsgi_ini import Option, read
 from oxicorn.migrate.uwsgi_options import find
 
 __all__ = ["from_file"]
-
-_FIELD_SIZE = 8190
-_BODY_MEMORY = 65536
 
 _REQUEST_LINE = "%(r)s"
 
@@ -276,19 +273,21 @@ class _Draft:
 
     def _buffer_size(self, option: Option) -> None:
         what = f"{option.name} ({option.origin})"
-        if option.value.isdigit() and int(option.value) > _FIELD_SIZE:
+        size = default("limit_request_field_size")
+        if int(option.value) > size:
             self._set("limit_request_field_size", option.value, option)
             self._set("limit_request_line", option.value, option)
         else:
-            text = f"the request line and each field may have {_FIELD_SIZE} bytes"
+            text = f"the request line and each field may have {size} bytes"
             self._plan.note(Verdict.NEEDLESS, what, text)
 
     def _post_buffering(self, option: Option) -> None:
         what = f"{option.name} ({option.origin})"
-        if option.value.isdigit() and int(option.value) > _BODY_MEMORY:
+        size = default("body_memory")
+        if int(option.value) > size:
             self._set("body_memory", option.value, option)
         else:
-            text = f"bodies are always buffered, up to {_BODY_MEMORY} bytes of each in memory"
+            text = f"bodies are always buffered, up to {size} bytes of each in memory"
             self._plan.note(Verdict.NEEDLESS, what, text)
 
     # Logs.
