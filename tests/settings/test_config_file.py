@@ -93,7 +93,7 @@ def test_a_file_of_others_is_warned_about(shown, tmp_path):
         ("timeout = '30s'", "timeout: expected seconds, got `30s` (oxicorn.conf.py:1)"),
         ("\nworkers = 2.5", "workers: expected a whole number that is not negative, got `2.5` "),
         ("bind = 8000", "bind: expected an address or a list of addresses, got `8000` "),
-        ("paste = 'a.ini'", "paste: not supported by this version of oxicorn; "),
+        ("dirty_apps = ['a']", "dirty_apps: not supported by this version of oxicorn; "),
         ("def post_fork(server): pass", "post_fork: expected a function of (server, worker), "),
         ("post_fork = 'nowhere.hook'", "post_fork: expected a function of (server, worker), "),
     ],

@@ -170,14 +170,25 @@ impl Layers<'_> {
         for entries in [self.file, self.framework] {
             // As in the file itself, the last assignment counts.
             if let Some(entry) = entries.iter().rfind(|entry| entry.name == setting.name) {
-                return Ok((entry.raw.clone(), entry.origin.clone()));
+                let raw = match &entry.raw {
+                    // One item, whatever is in it: only variables have no other way than commas.
+                    Raw::Text(text) if setting.kind == Kind::List && !text.is_empty() => {
+                        Raw::List(vec![text.clone()])
+                    }
+                    raw => raw.clone(),
+                };
+                return Ok((raw, entry.origin.clone()));
             }
         }
         let from_environment = match setting.name {
             "bind" => self.variable("PORT").map(|(name, port)| (name, format!("0.0.0.0:{port}"))),
             "workers" => self.variable("WEB_CONCURRENCY").map(owned),
             "forwarded_allow_ips" => self.variable("FORWARDED_ALLOW_IPS").map(owned),
-            "sendfile" => self.variable("SENDFILE").map(owned),
+            // Whatever does not say yes says no.
+            "sendfile" => self.variable("SENDFILE").map(|(name, text)| {
+                let is_yes = ["y", "1", "yes", "true"].contains(&text.to_lowercase().as_str());
+                (name, is_yes.to_string())
+            }),
             _ => None,
         };
         Ok(match from_environment {

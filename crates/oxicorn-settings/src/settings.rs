@@ -42,6 +42,8 @@ pub struct Chosen {
 pub struct Settings {
     pub config: Option<String>,
     pub wsgi_app: Option<String>,
+    pub paste: Option<String>,
+    pub raw_paste_global_conf: Vec<String>,
     pub check_config: bool,
     pub print_config: bool,
 
@@ -118,6 +120,7 @@ pub struct Settings {
     pub initgroups: bool,
     pub umask: u32,
     pub proc_name: Option<String>,
+    pub default_proc_name: String,
     pub daemon: bool,
 
     pub reload: bool,

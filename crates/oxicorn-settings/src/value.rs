@@ -396,11 +396,13 @@ fn parse_integer(min: u64, max: u64, raw: &Raw) -> Result<Value, Unfit> {
 fn parse_mode(raw: &Raw) -> Result<Value, Unfit> {
     let mode = match raw {
         Raw::Integer(number) => u64::try_from(*number).ok(),
-        // `022` is octal for everybody who writes a mode.
-        Raw::Text(text) if text.len() > 1 && text.starts_with('0') => {
-            u64::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()
-        }
-        Raw::Text(text) => parse_number(text),
+        Raw::Text(text) => match text.strip_prefix('0') {
+            // `022` is octal for everybody who writes a mode.
+            Some(digits) if digits.starts_with(|c: char| c.is_ascii_digit()) => {
+                u64::from_str_radix(digits, 8).ok()
+            }
+            _ => parse_number(text),
+        },
         _ => None,
     };
     match mode {
@@ -521,6 +523,7 @@ mod tests {
             assert_eq!(parse(Kind::Mode, text), Ok(Value::Integer(0o22)), "{text}");
         }
         assert_eq!(parse(Kind::Mode, "0"), Ok(Value::Integer(0)));
+        assert_eq!(parse(Kind::Mode, "0x12"), Ok(Value::Integer(0o22)));
         assert!(parse(Kind::Mode, "089").is_err());
         assert!(parse(Kind::Mode, "0o70000").is_err());
     }

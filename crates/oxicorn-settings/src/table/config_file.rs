@@ -40,6 +40,38 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "paste",
+        section: Section::ConfigFile,
+        flags: &["--paste", "--paster"],
+        meta: "FILE",
+        kind: Kind::Text,
+        default: "",
+        short: "PasteDeploy file of the application; FILE#NAME for one of several",
+        long: "For the ini files of Pyramid and others; it needs the package PasteDeploy. A section \
+           `loggers` in the file sets up the application's logging; its section `server:main` is \
+           for `pserve`, with `use = egg:oxicorn#main`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.paste = value.optional_text()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "raw_paste_global_conf",
+        section: Section::ConfigFile,
+        flags: &["--paste-global"],
+        meta: "NAME=TEXT",
+        kind: Kind::List,
+        default: "",
+        short: "Value for the file of paste, as if in its DEFAULT section; repeatable",
+        long: "Belongs to paste.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.raw_paste_global_conf = value.list()?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "check_config",
         section: Section::ConfigFile,
         flags: &["--check-config"],

@@ -5,34 +5,6 @@ use crate::setting::{Kind, Section, Setting, Support};
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
-        name: "paste",
-        section: Section::Elsewhere,
-        flags: &["--paste", "--paster"],
-        meta: "FILE",
-        kind: Kind::Text,
-        default: "",
-        short: "PasteDeploy file of the application",
-        long: "For Pyramid's ini files.",
-        support: Support::Rejected(
-            "point oxicorn at the WSGI application itself, as with `get_app` of paste.deploy in a module",
-        ),
-        apply: nothing,
-    },
-    Setting {
-        name: "raw_paste_global_conf",
-        section: Section::Elsewhere,
-        flags: &["--paste-global"],
-        meta: "NAME=TEXT",
-        kind: Kind::List,
-        default: "",
-        short: "Global value for PasteDeploy; repeatable",
-        long: "Belongs to paste.",
-        support: Support::Rejected(
-            "point oxicorn at the WSGI application itself, as with `get_app` of paste.deploy in a module",
-        ),
-        apply: nothing,
-    },
-    Setting {
         name: "asgi_loop",
         section: Section::Elsewhere,
         flags: &["--asgi-loop"],

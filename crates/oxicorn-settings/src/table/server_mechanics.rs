@@ -208,11 +208,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         flags: &[],
         meta: "",
         kind: Kind::Text,
-        default: "gunicorn",
-        short: "Name used when proc_name is not set",
-        long: "gunicorn sets it itself.",
-        support: Support::WarnIgnored("set proc_name"),
-        apply: nothing,
+        default: "oxicorn",
+        short: "Name of the processes when nothing else gives one",
+        long: "For programs that embed the server: proc_name and the application's name win.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.default_proc_name = value.text()?;
+            Ok(())
+        },
     },
     Setting {
         name: "control_socket",
