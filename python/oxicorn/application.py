@@ -15,7 +15,7 @@ from typing import Any
 from oxicorn.config_file import name_is_missing
 from oxicorn.errors import AppImportError
 
-__all__ = ["load"]
+__all__ = ["load", "load_for"]
 
 DEFAULT_NAMES = ("application", "app")
 
@@ -37,6 +37,22 @@ def load(spec: str) -> Callable[..., Any]:
     if call is not None:
         found = _call(found, target, call)
     return _checked(found, spec)
+
+
+def load_for(settings: Any, directory: Path) -> Callable[..., Any]:
+    """What the settings name; a PasteDeploy file belongs to the directory of the start."""
+    if settings.paste is None:
+        return load(settings.wsgi_app)
+    from oxicorn.app import pasterapp
+
+    uri = settings.paste if ":" in settings.paste else str(directory / settings.paste)
+    pairs = pasterapp.global_conf(settings.raw_paste_global_conf)
+    try:
+        return _checked(pasterapp.get_wsgi_app(uri, defaults=pairs), settings.paste)
+    except AppImportError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failed(f"cannot load {settings.paste!r}", error) from None
 
 
 def _refuse_paths(spec: str, name: str) -> None:

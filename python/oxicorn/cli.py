@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from oxicorn import application, config_file, daemon, log_setup, workers
+from oxicorn import application, config_file, daemon, log_setup, starting, workers
 from oxicorn._oxicorn import CommandLine, SettingError, Settings
 from oxicorn.errors import AppImportError, Error
 from oxicorn.upgrade import Start
@@ -59,26 +60,26 @@ def _main(argv: Sequence[str]) -> int:
     notes: list[str] = []
     if location is None:
         location, notes = config_file.find()
-    settings = _read(command, location, notes)
-    if settings.wsgi_app is None and not settings.print_config:
+    settings = starting.read(command, location, notes)
+    if not _names_application(settings) and not settings.print_config:
         raise Error(NO_APPLICATION)
-    _prepare(settings)
+    starting.prepare(settings)
     workers.check(settings)
     if settings.print_config:
         print("\n".join(settings.listing()), flush=True)
     if settings.print_config or settings.check_config:
-        return _check(settings)
+        return _check(settings, start)
 
     def reload() -> Settings:
         """Reads the settings file again, and gives fresh settings; raises as the start would."""
         here = Path.cwd()
         os.chdir(start)
         try:
-            fresh = _read(command, location, [])
+            fresh = starting.read(command, location, [])
         except BaseException:
             os.chdir(here)
             raise
-        _prepare(fresh)
+        starting.prepare(fresh)
         workers.check(fresh)
         return fresh
 
@@ -88,53 +89,24 @@ def _main(argv: Sequence[str]) -> int:
 
     from oxicorn import master
 
-    return master.run(settings, reload, start=begin)
+    load = partial(application.load_for, directory=start)
+    return master.run(settings, reload, start=begin, load=load)
 
 
-def _read(command: CommandLine, location: str | None, notes: list[str]) -> Settings:
-    """Runs the settings file and puts all layers together."""
-    if location is None:
-        settings = command.settings()
-    else:
-        file = config_file.load(location)
-        notes = [*notes, *file.notes]
-        # A hook may be named, and its module stand beside the file.
-        with config_file.importing_from_here():
-            settings = command.settings(file.path, file.names, file.lines)
-    for line in [*notes, *settings.warnings]:
-        print(f"Warning: {line}", file=sys.stderr)
-    return settings
+def _names_application(settings: Settings) -> bool:
+    return settings.wsgi_app is not None or settings.paste is not None
 
 
-def _prepare(settings: Settings) -> None:
-    """Directory, module path and environment, as the application will find them."""
-    if settings.chdir is not None:
-        try:
-            os.chdir(settings.chdir)
-        except OSError as error:
-            origin = settings.origin("chdir")
-            raise Error(
-                f"chdir: cannot change to `{settings.chdir}`: {error.strerror} ({origin})"
-            ) from None
-    application.prepare_path(settings.pythonpath)
-    for variable in settings.raw_env:
-        name, separator, text = variable.partition("=")
-        if not separator or not name:
-            origin = settings.origin("raw_env")
-            raise Error(f"raw_env: expected NAME=TEXT, got `{variable}` ({origin})")
-        os.environ[name] = text
-
-
-def _check(settings: Settings) -> int:
+def _check(settings: Settings, start: Path) -> int:
     """Loads the application; every mistake ends with 1, as scripts that check expect."""
-    if settings.wsgi_app is None:
+    if not _names_application(settings):
         raise Error(NO_APPLICATION)
     try:
         log_setup.load_class(settings)
     except ValueError as error:
         return _complain(str(error), 1)
     try:
-        application.load(settings.wsgi_app)
+        application.load_for(settings, start)
     except AppImportError as error:
         return _complain(str(error), 1, error.details)
     return 0

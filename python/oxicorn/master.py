@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,7 @@ from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
 from oxicorn.upgrade import Start
-from oxicorn.worker import Worker
+from oxicorn.worker import App, Worker
 
 SIGNALS = (
     signal.SIGHUP,
@@ -67,6 +68,8 @@ class Server:
         *,
         start: Start | None = None,
         app: Callable[..., Any] | None = None,
+        load: Callable[[Any], Callable[..., Any]] | None = None,
+        program: Any = None,
     ) -> None:
         self.cfg = settings
         self.log: Any = StartLog()
@@ -78,6 +81,9 @@ class Server:
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
         self._app = app
+        self._load = load or (lambda settings: application.load_for(settings, Path.cwd()))
+        self.app = program
+        """The program that embeds the server."""
         self._start_again = start
         listeners = start.listeners if start else {}
         self._handed_over = _handed_over() or [
@@ -103,7 +109,7 @@ class Server:
     @property
     def proc_name(self) -> str:
         """The name that the titles of the processes have."""
-        return str(self.cfg.proc_name or self.cfg.wsgi_app)
+        return titles.name_of(self.cfg)
 
     @property
     def timeout(self) -> float:
@@ -174,7 +180,7 @@ class Server:
             self.log.warning("preload_app has no effect: with reload, workers load the code")
             return None
         try:
-            return application.load(settings.wsgi_app)
+            return self._load(settings)
         except AppImportError as error:
             self.log.error("%s", _full(error))
             raise _CannotStart("", error.exit_code) from error
@@ -291,6 +297,7 @@ class Server:
         generation = self._generations[number]
         self.worker_age = age
         child = Worker(age, generation.settings, self.log)
+        child.app = self.app or App(generation.settings, self._load, generation.app)
         child.sockets = list(generation.listeners.values())
         self._try_call("pre_fork", self, child)
         try:
@@ -316,7 +323,6 @@ class Server:
                 code = worker.run(
                     self,
                     child,
-                    app=generation.app,
                     slot=slot,
                     passage=generation.passage,
                     notes=say,
@@ -487,13 +493,17 @@ def run(
     *,
     start: Start | None = None,
     app: Callable[..., Any] | None = None,
+    load: Callable[[Any], Callable[..., Any]] | None = None,
+    program: Any = None,
 ) -> int:
     """Serves with these settings until told to stop; gives the exit code.
 
     `reload` reads the settings again, for HUP; `start` is how the program can be started again, if
-    it can. `app` is the application, if it need not be loaded.
+    it can. `app` is the application, if it need not be loaded, `load` loads it, and `program` is
+    what hooks find as `worker.app`.
     """
-    return Server(settings, reload, start=start, app=app).run()
+    server = Server(settings, reload, start=start, app=app, load=load, program=program)
+    return server.run()
 
 
 def _handed_over() -> list[str]:

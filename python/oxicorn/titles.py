@@ -7,12 +7,19 @@ from typing import Any
 from oxicorn import _oxicorn
 
 
+def name_of(settings: Any) -> str:
+    """What the processes are named after."""
+    return str(
+        settings.proc_name or settings.wsgi_app or settings.paste or settings.default_proc_name
+    )
+
+
 def set_title(role: str, settings: Any) -> None:
     """Names this process after its role, `master` or `worker`; call it on the main thread.
 
     The title that `ps` shows needs the optional `setproctitle` module.
     """
-    name = settings.proc_name or settings.wsgi_app
+    name = name_of(settings)
     try:
         from setproctitle import setproctitle
     except ImportError:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import _oxicorn, application, log_setup, reloader, request_hooks, titles
+from oxicorn import _oxicorn, log_setup, reloader, request_hooks, titles
 from oxicorn.errors import AppImportError
 from oxicorn.logger import tell_of_failure
 from oxicorn.reloader import Reloader
@@ -43,12 +43,20 @@ _HARMLESS = (
 class App:
     """The application as hooks reach it: `worker.app`."""
 
-    def __init__(self, settings: Any, callable: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        settings: Any,
+        load: Callable[[Any], Callable[..., Any]],
+        callable: Callable[..., Any] | None,
+    ) -> None:
         self.cfg = settings
         self.callable = callable
+        self._load = load
 
     def wsgi(self) -> Callable[..., Any]:
-        """The WSGI application."""
+        """The WSGI application; it is loaded when it is asked for first."""
+        if self.callable is None:
+            self.callable = self._load(self.cfg)
         return self.callable
 
 
@@ -102,7 +110,6 @@ def run(
     server: Server,
     worker: Worker,
     *,
-    app: Callable[..., Any] | None,
     slot: _oxicorn.Slot,
     passage: _oxicorn.Passage | None,
     notes: int,
@@ -135,8 +142,7 @@ def run(
             from oxicorn.workers import gevent
 
             gevent.prepare()
-        worker.wsgi = app if app is not None else _load(worker, watched)
-        worker.app = App(settings, worker.wsgi)
+        worker.wsgi = _load(worker, watched)
         server.call("post_worker_init", worker)
         flow = log_setup.flow(settings, worker.log)
         # After gevent's changes to locks and threads.
@@ -210,7 +216,8 @@ def _load(worker: Worker, watched: list[str]) -> Callable[..., Any]:
     """The application; while code is being changed, a page with the reason if there is none."""
     settings = worker.cfg
     try:
-        return application.load(settings.wsgi_app)
+        app: Callable[..., Any] = worker.app.wsgi()
+        return app
     except AppImportError as error:
         if not settings.reload or not worker.alive:
             raise

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
+import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support import Peer, eventually
+from support.program import Program
 
 
 def open_descriptors() -> set[str]:
@@ -55,6 +58,21 @@ def talk():
     yield connect
     for peer in peers:
         peer.socket.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts programs from their text: `program(text, "--an-option", A_VARIABLE="text")`."""
+    started = []
+
+    def start(text: str, *argv: str, **environ: str) -> Program:
+        (tmp_path / "program.py").write_text(textwrap.dedent(text))
+        started.append(Program([sys.executable, "program.py", *argv], tmp_path, environ))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
 
 
 class Gate:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import signal
 import subprocess
 import sys
-import textwrap
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,68 +13,6 @@ from support import Peer, eventually
 from support.server import TESTS, environment
 
 REQUEST = b"GET /20000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-
-
-class Program:
-    """A program that serves, with its output in files."""
-
-    def __init__(self, text: str, folder: Path) -> None:
-        (folder / "program.py").write_text(textwrap.dedent(text))
-        self._out, self._err = folder / "out", folder / "err"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "program.py"],
-                cwd=folder,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-
-    def out(self) -> str:
-        return self._out.read_text()
-
-    def log(self) -> str:
-        return self._err.read_text()
-
-    def address(self) -> tuple[str, int]:
-        """Where it says it listens."""
-
-        def found() -> re.Match[str] | None:
-            assert self.process.poll() is None, self.log()
-            return re.search(r"Listening at: http://([\d.]+):(\d+)", self.log())
-
-        said = eventually(found)
-        assert said is not None
-        return said[1], int(said[2])
-
-    def fetch(self) -> bytes:
-        host, port = self.address()
-        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=60) as response:
-            return bytes(response.read())
-
-    def ends(self, number: signal.Signals | None = None) -> int:
-        """Its exit status, after a signal or without."""
-        if number is not None:
-            self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
-    started = []
-
-    def start(text: str) -> Program:
-        started.append(Program(text, tmp_path))
-        return started[-1]
-
-    yield start
-    for each in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(each.process.pid, signal.SIGKILL)
-        each.process.wait()
-        assert "panicked" not in each.log()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -115,7 +115,7 @@ def test_what_is_not_there_is_said_with_advice(migrate, place):
     (place / "gunicorn.conf.py").write_text(
         "wsgi_app = 'shop.wsgi:app'\n"
         "worker_class = 'uvicorn.workers.UvicornWorker'\n"
-        "paste = 'shop.ini'\n"
+        "dirty_apps = ['shop.tasks:app']\n"
         "timout = 3\n"
         "workers = 'many'\n"
     )

@@ -1,0 +1,1 @@
+"""For programs that embed gunicorn: the same classes, under the same names."""

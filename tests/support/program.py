@@ -1,0 +1,76 @@
+"""A program that serves: any command, with its output in files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from support.server import environment
+from support.wait import eventually
+
+
+class Program:
+    """One started program; `end` leaves nothing of it behind."""
+
+    def __init__(
+        self, args: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                args,
+                cwd=folder,
+                env=environment(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def out(self) -> str:
+        """What it printed."""
+        return self._out.read_text()
+
+    def log(self) -> str:
+        """Its error log."""
+        return self._err.read_text()
+
+    def address(self) -> tuple[str, int]:
+        """Where it says it listens."""
+
+        def found() -> re.Match[str] | None:
+            assert self.process.poll() is None, self.log()
+            return re.search(r"Listening at: http://([\d.]+):(\d+)", self.log())
+
+        said = eventually(found)
+        assert said is not None
+        return said[1], int(said[2])
+
+    def fetch(self) -> bytes:
+        """The page at `/`."""
+        host, port = self.address()
+        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=60) as response:
+            return bytes(response.read())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def ends(self, number: signal.Signals | None = None) -> int:
+        """Its exit status, after a signal or without."""
+        if number is not None:
+            self.signal(number)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """The end of the test."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        assert "panicked" not in self.log()
