@@ -32,7 +32,7 @@ def request(peer, method, target, version="1.1"):
         ("/keywords", b"one", "3"),
         ("/big", b"x" * 3_000_000, "3000000"),
         ("/write_only", b"one", "3"),
-        ("/pair", b"onetwo", None),
+        ("/pair", b"onetwo", "6"),
         ("/generator", b"onetwo", None),
         ("/write", b"one,two,three", None),
         ("/bigs", b"x" * 5_000_000, None),

@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use super::file_wrapper::{FileWrapper, PlainFiles, Region};
 use super::start::{send_item, type_error};
-use super::transaction::{Phase, Slot};
+use super::transaction::{JOIN, Phase, Slot};
 
 /// Why a response was not sent to its end.
 #[derive(Debug)]
@@ -48,7 +48,40 @@ pub(super) fn send(
         }
         return send_items(py, slot, result, true);
     }
-    send_items(py, slot, result, false)
+    match known_items(result) {
+        Some(items) => send_known(py, slot, &items),
+        None => send_items(py, slot, result, false),
+    }
+}
+
+/// The items of a list or tuple that has nothing else in it than it should.
+fn known_items<'py>(result: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyBytes>>> {
+    let bytes = |item: Bound<'py, PyAny>| item.cast_into::<PyBytes>().ok();
+    match result.cast_exact::<PyList>() {
+        Ok(list) => list.iter().map(bytes).collect(),
+        Err(_) => result.cast_exact::<PyTuple>().ok()?.iter().map(bytes).collect(),
+    }
+}
+
+/// Sends a body of which everything is there, so that its length is known.
+fn send_known(py: Python<'_>, slot: &Slot, items: &[Bound<'_, PyBytes>]) -> Result<(), Failure> {
+    let total: usize = items.iter().map(|item| item.as_bytes().len()).sum();
+    let mut live = slot.claim(py);
+    begun(live.phase())?;
+    if total == 0 {
+        return Ok(live.send_end()?);
+    }
+    if total <= JOIN {
+        let joined: Vec<u8> = items.iter().flat_map(|item| item.as_bytes()).copied().collect();
+        return send_item(py, &mut live, &joined, true);
+    }
+    live.announce(total as u64);
+    for item in items {
+        if !item.as_bytes().is_empty() && !live.is_bodiless() {
+            send_item(py, &mut live, item.as_bytes(), false)?;
+        }
+    }
+    Ok(live.send_end()?)
 }
 
 /// The item of a list or tuple that has one.

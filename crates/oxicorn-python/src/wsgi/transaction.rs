@@ -21,7 +21,7 @@ use super::body::Failure;
 use super::foreign::Foreign;
 
 /// Up to this many bytes an item is copied behind what precedes it and sent in one piece.
-const JOIN: usize = 32 * 1024;
+pub(super) const JOIN: usize = 32 * 1024;
 
 /// The place of the state: see the module.
 #[derive(Debug, Default)]
@@ -321,6 +321,11 @@ impl Live {
         self.persistent = persistent;
         self.head_unsent = true;
         self.phase = Phase::Open;
+    }
+
+    /// Decides the head of a response whose whole length is known before its first item is sent.
+    pub(super) fn announce(&mut self, length: u64) {
+        self.open(Some(length));
     }
 
     /// Sends one item of the body, with the head before it if that is still here, and with the
