@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import time
 
@@ -72,14 +73,40 @@ def test_no_more_requests_run_than_worker_connections(serve, dial):
         assert (first.response().body, second.response().body) == (b"slept", b"slept")
 
 
-def test_2000_idle_connections(green, dial):
-    server = green()
+@pytest.fixture
+def descriptors():
+    """Lets this process and its servers open as many descriptors as they may; gives the number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = hard if 0 < hard < 65536 else 65536
+    resource.setrlimit(resource.RLIMIT_NOFILE, (many, hard))
+    yield many
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_10000_idle_connections_beside_500_requests_that_wait(green, dial, descriptors):
+    server = green("green", "--worker-connections", "20000", "--keep-alive", "600")
+    count = min(10_000, descriptors - 1500)
     with contextlib.ExitStack() as stack:
-        peers = [stack.enter_context(dial(server)) for _ in range(2000)]
-        for peer in peers:
+        idle = []
+        while len(idle) < count:
+            some = [dial(server, 60.0) for _ in range(min(500, count - len(idle)))]
+            for peer in some:
+                # No port is kept back for what might still come.
+                stack.callback(peer.reset)
+                peer.send(request("/hello"))
+            for peer in some:
+                assert peer.response().body == b"hello"
+            idle += some
+        waiting = [stack.enter_context(dial(server)) for _ in range(500)]
+        for peer in waiting:
+            peer.send(request("/sleep"))
+        quick = stack.enter_context(dial(server))
+        eventually(lambda: quick.get("/sleeping").body == b"500")
+        for peer in (quick, *idle[:: count // 100]):
             assert peer.get("/hello").body == b"hello"
-        assert peers[0].get("/hello").body == b"hello"
-        assert peers[-1].get("/hello").body == b"hello"
+        assert quick.get("/release").body == b"released"
+        for peer in waiting:
+            assert peer.response().body == b"slept"
 
 
 def test_the_standard_library_is_patched(green, dial):

@@ -42,10 +42,17 @@ def test_flask_sock(serve, dial, options):
     assert server.access_log().count(" 101 ") == 2
 
 
-@pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"], ["polling"]])
+# A long poll would hold the only thread of a worker that has one.
+@pytest.mark.parametrize(
+    ("options", "transports"),
+    [
+        (options, transports)
+        for options in HOSTS
+        for transports in (["websocket"], ["polling", "websocket"], ["polling"])
+        if options or transports == ["websocket"]
+    ],
+)
 def test_flask_socketio(serve, dial, options, transports):
-    if not options and "polling" in transports:
-        pytest.skip("a long poll holds the only thread")
     mode = "gevent" if "gevent" in options else "threading"
     server = serve("socketio_site", *options, env={"ASYNC_MODE": mode})
     with contextlib.ExitStack() as stack:

@@ -130,10 +130,12 @@ impl Shared {
         let over = self.clock.coarse();
         let slow = over > before + 1;
         self.spent(Phase::Application, over.saturating_sub(before));
-        // Between two requests nothing is stuck, however long the queue is.
-        self.beat(turn.now.max(over));
-        if self.config.threads > 1 && !is_conversation {
-            self.lock().token.call_done(slow);
+        if !is_conversation {
+            // Between two requests nothing is stuck, however long the queue is.
+            self.beat(turn.now.max(over));
+            if self.config.threads > 1 {
+                self.lock().token.call_done(slow);
+            }
         }
         self.count_request();
         let ended = exchange.end();

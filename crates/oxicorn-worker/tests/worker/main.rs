@@ -7,3 +7,4 @@ mod hostile;
 mod queue;
 mod stress;
 mod support;
+mod websocket;

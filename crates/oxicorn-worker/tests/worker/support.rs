@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent
 
 /// What the fake application does, by path:
 /// `/echo` answers with the body; `/sleep/MS` waits; `/hold` waits for [`Fake::release`]; `/big/N` answers N bytes in pieces of 64 KiB;
+/// `/talk` takes the connection over if it may, sends back what comes and `over` behind it;
 /// `/bug` panics as no application call may; anything else is answered with the path itself.
 #[derive(Default)]
 pub(crate) struct Fake {
@@ -36,6 +38,17 @@ impl Application for Fake {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         let path = String::from_utf8_lossy(request.head.path(request.bytes)).into_owned();
+        if path == "/talk"
+            && let Some(socket) = exchange.offer_socket().expect("descriptors")
+        {
+            let mut socket = UnixStream::from(socket);
+            socket.write_all(SWITCH).expect("taken over");
+            let mut copy = socket.try_clone().expect("descriptors");
+            // A client that is gone ends both.
+            let _ = std::io::copy(&mut copy, &mut socket).and_then(|_| socket.write_all(b"over"));
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            return exchange;
+        }
         let body = match request.body {
             Body::Empty => path.clone().into_bytes(),
             Body::Memory(bytes) => bytes.to_vec(),
@@ -115,6 +128,9 @@ impl Application for Fake {
         thread();
     }
 }
+
+/// How `/talk` begins.
+pub(crate) const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 /// A running worker.
 pub(crate) struct Running {
