@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from oxicorn import _oxicorn
 
@@ -15,11 +16,13 @@ __all__ = [
     "ErrorLogHandler",
     "JsonAccessFormatter",
     "JsonFormatter",
+    "RequestIdFilter",
     "SafeAtoms",
 ]
 
+_current: ContextVar[Mapping[str, str] | None] = ContextVar("oxicorn request", default=None)
 # What a record may know of the request that it is about.
-_ABOUT = ("request_id", "trace_id", "span_id")
+ABOUT = ("request_id", "trace_id", "span_id")
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     ord('"'): '\\"',
     ord("\\"): "\\\\",
@@ -63,7 +66,7 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "message": "\n".join(filter(None, (message, record.exc_text, stack))).rstrip(),
         }
-        found |= {name: vars(record)[name] for name in _ABOUT if vars(record).get(name)}
+        found |= {name: vars(record)[name] for name in ABOUT if vars(record).get(name, "-") != "-"}
         return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -90,9 +93,42 @@ class JsonAccessFormatter(logging.Formatter):
             "referer": atoms.get("{referer}i"),
             "user_agent": atoms.get("{user-agent}i"),
         }
-        found |= {name: atoms.get(f"{{{name}}}x") for name in _ABOUT}
+        found |= {name: atoms.get(f"{{{name}}}x") for name in ABOUT}
         known = {name: value for name, value in found.items() if value not in (None, "", "-")}
         return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives each record the `request_id`, `trace_id` and `span_id` of the request at hand, or `-`.
+
+    Hang it on the handlers of an application. Requests are named from the first one on that is
+    made; they have no names where the setting `request_id` is `off`.
+    """
+
+    is_wanted: ClassVar[bool] = False
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        RequestIdFilter.is_wanted = True
+        _oxicorn.want_request_ids()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        names = _current.get() or {}
+        for name in ABOUT:
+            if not hasattr(record, name):
+                setattr(record, name, names.get(name, "-"))
+        return True
+
+
+def enter_request(environ: Mapping[str, Any]) -> None:
+    """Has records say from now on, in this thread or greenlet, that they are about this request."""
+    keys = ((name, f"oxicorn.{name}") for name in ABOUT)
+    _current.set({name: environ[key] for name, key in keys if key in environ})
+
+
+def leave_request() -> None:
+    """Has them say nothing."""
+    _current.set(None)
 
 
 class SafeAtoms(dict[str, Any]):

@@ -295,6 +295,7 @@ def _log_refused(
     target: str,
     protocol: str,
     fields: list[tuple[str, str]],
+    names: dict[str, str],
 ) -> None:
     """The line of a request that no application has seen."""
     from oxicorn.request_hooks import Request, Response
@@ -309,6 +310,7 @@ def _log_refused(
         "REMOTE_ADDR": client,
         "wsgi.url_scheme": "http",
         "wsgi.input": None,
+        **names,
     }
     for name, value in fields:
         environ["HTTP_" + name.upper().replace("-", "_")] = value

@@ -23,10 +23,12 @@ from typing import IO, Any, ClassVar
 
 from oxicorn import _oxicorn, syslog
 from oxicorn.log_records import (
+    ABOUT,
     AccessLogHandler,
     ErrorLogHandler,
     JsonAccessFormatter,
     JsonFormatter,
+    RequestIdFilter,
     SafeAtoms,
 )
 
@@ -36,6 +38,7 @@ __all__ = [
     "JsonAccessFormatter",
     "JsonFormatter",
     "Logger",
+    "RequestIdFilter",
     "SafeAtoms",
 ]
 
@@ -201,6 +204,8 @@ class Logger:
             ("e", environ.items()),
         ):
             atoms |= {f"{{{name.lower()}}}{letter}": value for name, value in pairs}
+        for name in ABOUT:
+            atoms[f"{{{name}}}x"] = environ.get(f"oxicorn.{name}", "-")
         return atoms
 
     def now(self) -> str:
@@ -365,8 +370,10 @@ def _pairs(fields: Any) -> Iterable[tuple[str, Any]]:
     return pairs
 
 
-def _explained(error: Exception) -> str:
+def _explained(error: BaseException | None) -> str:
     """The error with what it came of: `dictConfig` says only there what is wrong."""
-    cause = error.__cause__
-    said = str(error) or type(error).__name__
-    return f"{said}: {cause}" if cause is not None else said
+    said: list[str] = []
+    while error is not None:
+        said.append(str(error) or type(error).__name__)
+        error = error.__cause__
+    return ": ".join(dict.fromkeys(said))

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from oxicorn import logger
+from oxicorn.log_records import RequestIdFilter, enter_request, leave_request
 from oxicorn.statsd import Statsd
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class RequestHooks:
         post: Callable[..., object] | None,
         access: Callable[..., object] | None,
         measure: Callable[[int, float], object] | None,
+        marks_records: bool,
     ) -> None:
         self._worker = worker
         self._pre = pre
@@ -83,10 +85,13 @@ class RequestHooks:
         self._arguments = _arguments(post) if post else 0
         self._access = access
         self._measure = measure
+        self._marks_records = marks_records
 
     def before(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Request:
         """Called before the application; what it raises is the application's failure."""
         request = Request(environ, headers)
+        if self._marks_records:
+            enter_request(environ)
         if self._pre is not None:
             self._pre(self._worker, request)
         return request
@@ -96,11 +101,17 @@ class RequestHooks:
     ) -> None:
         """Called when the response has ended, well or not."""
         seconds = time.perf_counter() - request._began
+        try:
+            self._after(request, environ, Response(status, sent, head), seconds)
+        finally:
+            if self._marks_records:
+                leave_request()
+
+    def _after(
+        self, request: Request, environ: dict[str, Any], response: Response, seconds: float
+    ) -> None:
         if self._measure is not None:
-            self._measure(status, seconds)
-        if self._access is None and self._post is None:
-            return
-        response = Response(status, sent, head)
+            self._measure(response.status_code, seconds)
         if self._access is not None:
             try:
                 self._access(response, request, environ, timedelta(seconds=seconds))
@@ -118,8 +129,9 @@ def of(worker: Worker, access_by_python: bool) -> RequestHooks | None:
     measure = None
     if access is None and isinstance(worker.log, Statsd):
         measure = worker.log.measure
-    if pre or post or access or measure:
-        return RequestHooks(worker, pre, post, access, measure)
+    marks_records = RequestIdFilter.is_wanted
+    if pre or post or access or measure or marks_records:
+        return RequestHooks(worker, pre, post, access, measure, marks_records)
     return None
 
 

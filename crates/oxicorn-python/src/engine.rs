@@ -68,7 +68,10 @@ impl Engine {
         }
         let multithread = config.threads > 1;
         let siblings = config.has_siblings;
-        let app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
+        let mut app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
+        if let Some(ids) = &config.request_ids {
+            app.name_requests(py, ids);
+        }
         let app = Arc::new(app);
         let ended_by = Arc::new(AtomicU8::new(0));
         let [served, refused] = log::access_logs(access_log);

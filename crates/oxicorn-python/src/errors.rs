@@ -1,16 +1,20 @@
 //! What went wrong in the application, as the error log shows it, and `wsgi.errors`.
 
-use oxicorn_worker::error_log;
+use oxicorn_worker::{About, error_log};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyStringMethods};
 
 /// Logs an exception with its traceback; `doing` says in which request.
 pub(crate) fn report(py: Python<'_>, doing: &str, error: &PyErr) {
-    if crate::log::exception(py, doing, error) {
-        return;
+    report_about(py, doing, None, error);
+}
+
+/// The same for a request that has a name in the logs.
+pub(crate) fn report_about(py: Python<'_>, doing: &str, about: Option<&About>, error: &PyErr) {
+    if !crate::log::exception(py, doing, about, error) {
+        error_log::write_failure(doing, &traceback(py, error), about);
     }
-    log::error!(target: error_log::ERROR, "{doing}\n{}", traceback(py, error));
 }
 
 /// The text that Python itself would print, without the last line end.

@@ -78,6 +78,9 @@ impl LoopHandle {
         let foreign = Arc::new(Foreign::new(wait, report, socket));
         let siblings = config.has_siblings;
         let mut app = WsgiApplication::new(py, app, &names, false, siblings, request_hooks)?;
+        if let Some(ids) = &config.request_ids {
+            app.name_requests(py, ids);
+        }
         app.under(Arc::clone(&foreign));
         if let Some(environ) = environ {
             app.merge_environ(py, environ)?;

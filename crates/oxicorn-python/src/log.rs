@@ -4,6 +4,7 @@
 //! holds up the thread that logs, not the others.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use oxicorn_os::LogTarget;
+use oxicorn_worker::About;
 use oxicorn_worker::access_log::{AccessFormat, AccessLog};
 use oxicorn_worker::error_log::{self, Level};
 use oxicorn_worker::forward::{self, Refused, Said};
@@ -110,6 +112,19 @@ pub(crate) fn forward_messages(logger: Option<Py<PyAny>>) {
     drop(before);
 }
 
+/// Has requests named in the engines that are made from now on, if the settings do not forbid it.
+#[pyfunction]
+pub(crate) fn want_request_ids() {
+    WANTS_IDS.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody has asked for names of requests.
+pub(crate) fn wants_request_ids() -> bool {
+    WANTS_IDS.load(Ordering::Relaxed)
+}
+
+static WANTS_IDS: AtomicBool = AtomicBool::new(false);
+
 /// Waits for something that `take_messages` would give; at most a second.
 #[pyfunction]
 pub(crate) fn await_messages(py: Python<'_>) {
@@ -143,6 +158,11 @@ fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, PyDic
     found.set_item("method", latin1(py, &refused.method)?)?;
     found.set_item("target", latin1(py, &refused.target)?)?;
     found.set_item("protocol", latin1(py, &refused.protocol)?)?;
+    let names = PyDict::new(py);
+    for (name, value) in refused.about.iter().flat_map(About::known) {
+        names.set_item(format!("oxicorn.{name}"), value)?;
+    }
+    found.set_item("names", names)?;
     let fields =
         refused.fields.iter().map(|(name, value)| Ok((latin1(py, name)?, latin1(py, value)?)));
     found.set_item("fields", fields.collect::<PyResult<Vec<_>>>()?)?;
@@ -150,13 +170,19 @@ fn refusal<'py>(py: Python<'py>, refused: &Refused) -> PyResult<Bound<'py, PyDic
 }
 
 /// Gives a failure of the application to the logger of Python's; `false` when there is none.
-pub(crate) fn exception(py: Python<'_>, doing: &str, error: &PyErr) -> bool {
+pub(crate) fn exception(py: Python<'_>, doing: &str, about: Option<&About>, error: &PyErr) -> bool {
     let Some(logger) = lock_logger().as_ref().map(|logger| logger.clone_ref(py)) else {
         return false;
     };
     let call = || {
         let keywords = PyDict::new(py);
         keywords.set_item("exc_info", error.value(py))?;
+        if let Some(about) = about {
+            let extra = PyDict::new(py);
+            about.known().try_for_each(|(name, value)| extra.set_item(name, value))?;
+            keywords.set_item("extra", extra)?;
+        }
+        let doing = error_log::first_line(doing, about);
         logger.bind(py).call_method("exception", ("%s", doing), Some(&keywords))
     };
     let called = call();

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyAttributeError, PyException, PyTypeError, PyValueError};
@@ -17,9 +18,10 @@ use oxicorn_http::{Limits, Policy, Rules};
 use oxicorn_settings::{
     Action, Arguments, Chosen, Entry, HeaderMap, Kind, Layers, Origin, Raw, Value, render, table,
 };
-use oxicorn_worker::Config;
+use oxicorn_worker::access_log::AccessFormat;
+use oxicorn_worker::{Config, RequestIds};
 
-use crate::proxy;
+use crate::{log, proxy};
 
 create_exception!(
     oxicorn._oxicorn,
@@ -261,10 +263,34 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         has_siblings: settings.workers > 1,
         rules,
         trusted_rules,
+        request_ids: request_ids(settings),
         proxy: proxy::rules(settings),
         gate: proxy::gate(settings),
         ..Config::default()
     }
+}
+
+/// Names for requests, if the settings or a filter of the logs ask for them.
+fn request_ids(settings: &oxicorn_settings::Settings) -> Option<Arc<RequestIds>> {
+    let shows = || {
+        let format = AccessFormat::compile(&settings.access_log_format);
+        format.is_ok_and(|format| {
+            let environ = &format.needs().environ;
+            format.needs().about || environ.iter().any(|key| key == "oxicorn.request_id")
+        })
+    };
+    let is_wanted = match settings.request_id.as_str() {
+        "on" => true,
+        "off" => false,
+        _ => {
+            settings.request_id_response
+                || settings.log_format == "json"
+                || log::wants_request_ids()
+                || shows()
+        }
+    };
+    let field = settings.request_id_header.clone();
+    is_wanted.then(|| Arc::new(RequestIds::new(field, settings.request_id_response)))
 }
 
 /// What any request may be.

@@ -84,7 +84,10 @@ impl Shared {
             Some((head, bytes)) => request_record(head, bytes, remote_addr),
             None => AccessRecord { remote_addr, ..AccessRecord::default() },
         };
-        write_record(log, AccessRecord { status, body_bytes, ..record });
+        let ids = self.config.request_ids.as_deref();
+        let about = ids.map(|ids| ids.name(request, channel.link.trusted));
+        let about = about.as_deref();
+        write_record(log, AccessRecord { status, body_bytes, about, ..record });
     }
 }
 

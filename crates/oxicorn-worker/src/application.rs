@@ -6,7 +6,7 @@ use oxicorn_http::Head;
 use oxicorn_http::proxy::line::Announced;
 use oxicorn_http::proxy::{Effective, Peer};
 
-use crate::Exchange;
+use crate::{About, Exchange};
 
 /// Facts about one connection, the same for all its requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Request<'a> {
     pub link: &'a Link,
     /// What holds instead of the facts about the connection, if a proxy says so.
     pub effective: Option<&'a Effective>,
+    /// What names it, if requests are named.
+    pub about: Option<&'a About>,
     /// The body.
     pub body: Body<'a>,
     /// Length of the body in bytes where it is known: always, unless it is chunked and streaming.

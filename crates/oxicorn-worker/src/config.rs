@@ -1,11 +1,14 @@
 //! The numbers and switches that a worker runs with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oxicorn_http::Rules;
 use oxicorn_http::proxy::Proxy;
 use oxicorn_http::proxy::line::Gate;
+
+use crate::RequestIds;
 
 /// What a worker needs to know; made from the settings, never changed while it runs.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct Config {
     pub rules: Rules,
     /// What requests of trusted peers may be.
     pub trusted_rules: Rules,
+    /// Names for requests, if anybody asks for them.
+    pub request_ids: Option<Arc<RequestIds>>,
     /// Which forwarding fields are believed.
     pub proxy: Proxy,
     /// Who sends a PROXY header, if anybody does.
@@ -99,6 +104,7 @@ impl Default for Config {
             has_siblings: false,
             rules: Rules::default(),
             trusted_rules: Rules::default(),
+            request_ids: None,
             proxy: Proxy::default(),
             gate: None,
         }

@@ -7,6 +7,7 @@
 //!
 //! `log` has no level above error: a message is critical by its target, [`CRITICAL`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -21,7 +22,7 @@ use oxicorn_os::{LogFile, LogTarget};
 use crate::escape::write_message;
 use crate::forward::{self, Said};
 use crate::json::Object;
-use crate::local_time;
+use crate::{About, local_time};
 
 /// Target of the server's messages.
 pub const ERROR: &str = "oxicorn.error";
@@ -115,6 +116,34 @@ pub fn init(target: LogTarget, level: Level, json: bool) -> io::Result<()> {
 pub fn write(level: Level, message: fmt::Arguments<'_>) {
     if LOG.is_enabled(level) {
         LOG.write(level, message);
+    }
+}
+
+/// Logs a failure that has details, such as a traceback, in the request of this name.
+pub fn write_failure(doing: &str, details: &str, about: Option<&About>) {
+    if !LOG.is_enabled(Level::Error) {
+        return;
+    }
+    if LOG.json.load(Ordering::Relaxed) {
+        let mut line = Vec::with_capacity(1024);
+        let now = local_time::unix_secs(SystemTime::now());
+        let message = format_args!("{doing}\n{details}");
+        write_json(now, std::process::id(), Level::Error, message, about, &mut line);
+        LOG.file.write(&line);
+    } else {
+        let doing = first_line(doing, about);
+        LOG.write_here(Level::Error, format_args!("{doing}\n{details}"));
+    }
+}
+
+/// The first line of a failure, with the request's name where the log is text.
+#[must_use]
+pub fn first_line<'a>(doing: &'a str, about: Option<&About>) -> Cow<'a, str> {
+    match about {
+        Some(about) if !LOG.json.load(Ordering::Relaxed) => {
+            format!("{doing} request_id={}", about.id).into()
+        }
+        _ => doing.into(),
     }
 }
 
@@ -258,7 +287,7 @@ impl ErrorLog {
         let mut line = Vec::with_capacity(256);
         let now = local_time::unix_secs(SystemTime::now());
         if self.json.load(Ordering::Relaxed) {
-            write_json(now, std::process::id(), level, message, &mut line);
+            write_json(now, std::process::id(), level, message, None, &mut line);
         } else {
             write_line(now, std::process::id(), level, message, &mut line);
         }
@@ -311,6 +340,7 @@ fn write_json(
     pid: u32,
     level: Level,
     message: fmt::Arguments<'_>,
+    about: Option<&About>,
     line: &mut Vec<u8>,
 ) {
     let message = message.to_string();
@@ -319,6 +349,7 @@ fn write_json(
         .text("level", level.name().to_ascii_lowercase().as_bytes())
         .number("pid", pid)
         .text("message", message.trim_end().as_bytes())
+        .about(about)
         .end();
 }
 

@@ -75,6 +75,8 @@ pub struct Exchange {
     waited: u64,
     response_fields: Vec<u8>,
     environ: Vec<Option<Vec<u8>>>,
+    /// The id for the response, if it is to say it.
+    pub(crate) response_id: Option<Box<str>>,
     /// The connection may become the application's.
     pub(crate) upgrade: Option<Box<Upgrade>>,
 }
@@ -117,8 +119,17 @@ impl Exchange {
             waited: 0,
             response_fields: Vec::new(),
             environ: Vec::new(),
+            response_id: None,
             upgrade,
         }
+    }
+
+    /// The field in which the response says the request's id, if it does.
+    #[must_use]
+    pub fn response_id(&self) -> Option<(&str, &str)> {
+        let id = self.response_id.as_deref()?;
+        let field = self.shared.config.request_ids.as_ref()?.response_field()?;
+        Some((field, id))
     }
 
     /// What the response must know of its request.

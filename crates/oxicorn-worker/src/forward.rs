@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::About;
 use crate::access_log::AccessRecord;
 use crate::error_log::Level;
 
@@ -36,6 +37,7 @@ pub struct Refused {
     pub target: Vec<u8>,
     pub protocol: Vec<u8>,
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub about: Option<About>,
 }
 
 impl Refused {
@@ -53,6 +55,7 @@ impl Refused {
             target: record.target.to_vec(),
             protocol: record.protocol.to_vec(),
             fields,
+            about: record.about.cloned(),
         }
     }
 }

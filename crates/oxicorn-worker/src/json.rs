@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::local_time;
+use crate::{About, local_time};
 
 /// One object being written; the keys are ours and need no escape.
 pub(crate) struct Object<'a> {
@@ -40,6 +40,14 @@ impl<'a> Object<'a> {
     /// A text, if there is one.
     pub(crate) fn known(&mut self, key: &str, value: &[u8]) -> &mut Self {
         if value.is_empty() { self } else { self.text(key, value) }
+    }
+
+    /// What names a request, if it has a name.
+    pub(crate) fn about(&mut self, about: Option<&About>) -> &mut Self {
+        for (key, value) in about.into_iter().flat_map(About::known) {
+            self.text(key, value.as_bytes());
+        }
+        self
     }
 
     /// A number.

@@ -9,6 +9,7 @@ use oxicorn_http::{Framing, Head};
 use oxicorn_os::scoreboard::{Phase, Ticket};
 use oxicorn_os::stream::Moved;
 
+use crate::access_log::AccessRecord;
 use crate::answer::{log_exchange, request_record, warn_of_reject};
 use crate::channel::{Channel, Complete, Stage, Then, millis};
 use crate::exchange::Ended;
@@ -105,10 +106,18 @@ impl Shared {
         let client = client.map(|(address, _)| plain(address));
         let client = client.as_ref().unwrap_or(&link.remote_addr).as_bytes();
         let effective = effective.as_ref();
-        let request = Request { head, bytes, link: &link, effective, body, body_length };
+        let ids = self.config.request_ids.as_deref();
+        let about = ids.map(|ids| ids.name(Some((head, bytes)), link.trusted));
+        let about = about.as_deref();
+        let request = Request { head, bytes, link: &link, effective, about, body, body_length };
         let is_conversation = upgrade.is_some();
         let shared = Arc::clone(self);
-        let exchange = Exchange::new(channel, shared, facts, turn.date, expect_continue, upgrade);
+        let mut exchange =
+            Exchange::new(channel, shared, facts, turn.date, expect_continue, upgrade);
+        if let (Some(about), true) = (about, ids.is_some_and(|ids| ids.response_field().is_some()))
+        {
+            exchange.response_id = Some(about.id.as_str().into());
+        }
         let log = self.control.access_log.as_deref();
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
@@ -142,7 +151,8 @@ impl Shared {
         if let Some(log) = log {
             let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
             let mut write = || {
-                log_exchange(log, request_record(head, bytes, client), &ended, duration);
+                let record = AccessRecord { about, ..request_record(head, bytes, client) };
+                log_exchange(log, record, &ended, duration);
             };
             // A reader that does not keep up must not stop the other threads.
             if log.may_block() {

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_worker::error_log::{CRITICAL, ERROR};
-use oxicorn_worker::{Application, Body, BodyError, Exchange, Request};
+use oxicorn_worker::{About, Application, Body, BodyError, Exchange, Request, RequestIds};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
@@ -66,6 +66,8 @@ pub(crate) struct WsgiApplication {
     foreign: Option<Arc<Foreign>>,
     warned_dropped: AtomicBool,
     warned_excess: AtomicBool,
+    /// The field of the request that brings its id, as environ has it.
+    request_id_key: Option<Py<PyString>>,
     /// What a signal handler raised to end the process.
     interrupt: Mutex<Option<PyErr>>,
 }
@@ -79,6 +81,7 @@ struct Call<'py> {
     target: Bound<'py, PyString>,
     /// For the hooks; empty when there are none.
     fields: Vec<FieldLine>,
+    about: Option<About>,
     /// What the application may take the connection over by.
     socket: Option<Bound<'py, PyAny>>,
 }
@@ -89,6 +92,11 @@ impl Call<'_> {
         let method = ffi::latin1_bytes(&self.method).unwrap_or_default().escape_ascii();
         let target = ffi::latin1_bytes(&self.target).unwrap_or_default().escape_ascii();
         format!("Error handling request {method} {target}")
+    }
+
+    /// Logs a failure in this request.
+    fn report(&self, py: Python<'_>, error: &PyErr) {
+        errors::report_about(py, &self.doing(), self.about.as_ref(), error);
     }
 
     /// Keeps what the access log wants of environ, as the application left it: middleware says
@@ -158,8 +166,15 @@ impl WsgiApplication {
             warned_dropped: AtomicBool::new(false),
             warned_excess: AtomicBool::new(false),
             interrupt: Mutex::new(None),
+            request_id_key: None,
             keys,
         })
+    }
+
+    /// Has environ say the id that a request goes by also in the place of the field that brings one.
+    pub(crate) fn name_requests(&mut self, py: Python<'_>, ids: &RequestIds) {
+        let key = format!("HTTP_{}", ids.field().to_ascii_uppercase().replace('-', "_"));
+        self.request_id_key = Some(PyString::new(py, &key).unbind());
     }
 
     /// Puts the calls under a loop of Python's; to be done before the first one.
@@ -226,7 +241,22 @@ impl WsgiApplication {
             proxied::apply(&environ, &self.keys, request)?;
         }
         let socket = if request.head.upgrade { self.offer(&environ, responder)? } else { None };
-        Ok(Call { environ, spooled, method, target, fields: fields.unwrap_or_default(), socket })
+        if let Some(about) = request.about {
+            self.set_names(&environ, about)?;
+        }
+        let (fields, about) = (fields.unwrap_or_default(), request.about.cloned());
+        Ok(Call { environ, spooled, method, target, fields, about, socket })
+    }
+
+    /// Tells the application what names the request in the logs.
+    fn set_names(&self, environ: &Bound<'_, PyDict>, about: &About) -> PyResult<()> {
+        for (name, value) in about.known() {
+            environ.set_item(format!("oxicorn.{name}"), value)?;
+        }
+        match &self.request_id_key {
+            Some(key) => environ.set_item(key, &about.id),
+            None => Ok(()),
+        }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -260,7 +290,7 @@ impl WsgiApplication {
         if let Some(file) = &call.spooled {
             // Closed here, as Python warns of files that are left to their destructor.
             if let Err(error) = file.call_method0("close") {
-                errors::report(py, &call.doing(), &error);
+                call.report(py, &error);
             }
         }
     }
@@ -270,7 +300,7 @@ impl WsgiApplication {
         match ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py)) {
             Ok(result) if call.socket.is_some() && websocket::is_over(py, responder) => {
                 if let Err(error) = close(&result) {
-                    errors::report(py, &call.doing(), &error);
+                    call.report(py, &error);
                 }
             }
             Ok(result) => self.respond(py, call, responder, &result),
@@ -293,7 +323,7 @@ impl WsgiApplication {
         let failure = match sent {
             Ok(Ok(())) => {
                 if let Err(error) = &closed {
-                    errors::report(py, &call.doing(), error);
+                    call.report(py, error);
                 }
                 let mut live = slot.claim(py);
                 live.finish(closed.is_ok());
@@ -318,7 +348,7 @@ impl WsgiApplication {
         };
         fail(py, call, responder, failure);
         if let Err(error) = &closed {
-            errors::report(py, &call.doing(), error);
+            call.report(py, error);
         }
     }
 
@@ -413,10 +443,10 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
                 .slot()
                 .foreign()
                 .is_some_and(|foreign| foreign.take_failure(py, &call.environ, error)) => {}
-        Some(Failure::Application(error)) => errors::report(py, &call.doing(), error),
+        Some(Failure::Application(error)) => call.report(py, error),
         Some(Failure::NoResponse) => {
             let said = "the application did not call start_response";
-            errors::report(py, &call.doing(), &PyRuntimeError::new_err(said));
+            call.report(py, &PyRuntimeError::new_err(said));
         }
         None => log::error!(target: CRITICAL, "{}: a panic; please report", call.doing()),
     }

@@ -305,6 +305,9 @@ impl Live {
             return;
         }
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
+        if let Some((name, id)) = exchange.response_id() {
+            self.head.field_unless_given(name.as_bytes(), id.as_bytes());
+        }
         let date = exchange.date();
         let server = exchange.server_header();
         let persistent = self.facts.persistent && !exchange.holds_body_back();
@@ -522,6 +525,10 @@ pub(crate) fn send_error_page(
     let mut page = Vec::new();
     let date = exchange.date();
     error_page(status, is_head, date, exchange.server_header(), &mut page);
+    if let Some((name, id)) = exchange.response_id() {
+        let first = page.iter().position(|&octet| octet == b'\n').map_or(0, |at| at + 1);
+        page.splice(first..first, format!("{name}: {id}\r\n").into_bytes());
+    }
     let head = page.windows(4).position(|four| four == b"\r\n\r\n").map_or(page.len(), |at| at + 4);
     exchange.set_status(status);
     let sent = exchange.send(&page);

@@ -2,6 +2,7 @@
 
 use super::nothing;
 use crate::setting::{Kind, Section, Setting, Support};
+use crate::value::Unfit;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
@@ -43,12 +44,65 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["text", "json"]),
         default: "text",
         short: "Shape of both logs: text, or one JSON object a line",
-        long: "With `json` no access_log_format is needed; X-Request-ID of the request and the \
+        long: "With `json` no access_log_format is needed; the id of the request and the \
            identifiers of its traceparent (W3C Trace Context) are among the keys. What the application writes to `wsgi.errors` stays as \
            it is.",
         support: Support::Works,
         apply: |settings, value| {
             settings.log_format = value.text()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "request_id",
+        section: Section::Logging,
+        flags: &["--request-id"],
+        meta: "WHEN",
+        kind: Kind::Choice(&["auto", "off", "on"]),
+        default: "auto",
+        short: "Whether each request gets an id: auto, off or on",
+        long: "The id is in the logs and in environ. With `auto` requests have one when \
+               something shows it: log_format `json`, an access_log_format with \
+               `%({request_id}x)s`, request_id_response, or a RequestIdFilter.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.request_id = value.text()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "request_id_header",
+        section: Section::Logging,
+        flags: &["--request-id-header"],
+        meta: "NAME",
+        kind: Kind::TextOrEmpty,
+        default: "X-Request-ID",
+        short: "Field in which trusted peers send a request's id",
+        long: "Trusted are those whose forwarding fields count. An id of up to 200 letters, \
+               digits and `-_.~:;=+/@` is kept; without one, oxicorn makes one.",
+        support: Support::Works,
+        apply: |settings, value| {
+            let name = value.text()?;
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            if name.is_empty() || !name.bytes().all(is_token) {
+                return Err(Unfit::from("the name of a field"));
+            }
+            settings.request_id_header = name;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "request_id_response",
+        section: Section::Logging,
+        flags: &["--request-id-response"],
+        meta: "",
+        kind: Kind::Flag(true),
+        default: "False",
+        short: "Send the id of a request with its response",
+        long: "In the field that request_id_header names, unless the application sends it.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.request_id_response = value.flag()?;
             Ok(())
         },
     },

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 
-use oxicorn_http::{Field, Head};
+use oxicorn_http::Head;
 
 use super::AccessRecord;
+use crate::About;
 use crate::escape::escape;
 use crate::local_time;
 
@@ -51,6 +52,8 @@ pub(super) enum Atom {
     User,
     /// `U`
     Path,
+    /// `{request_id}x`, `{trace_id}x`, `{span_id}x`
+    About(Box<str>),
     /// `l`, and whatever has no meaning
     Missing,
 }
@@ -62,6 +65,7 @@ impl Atom {
             return match kind {
                 "i" => Self::RequestField(field.as_bytes().into()),
                 "o" => Self::ResponseField(field.as_bytes().into()),
+                "x" => Self::About(field.into()),
                 "e" => {
                     let key = field.to_lowercase();
                     let at = environ.iter().position(|known| *known == key);
@@ -125,6 +129,13 @@ impl Atom {
                 Some(Some(value)) => escape(value, line),
                 _ => line.push(b'-'),
             },
+            Self::About(name) => {
+                let mut known = record.about.into_iter().flat_map(About::known);
+                match known.find(|(known, _)| **known == **name) {
+                    Some((_, value)) => escape(value.as_bytes(), line),
+                    None => line.push(b'-'),
+                }
+            }
             Self::Method => known(record.method, line),
             Self::Microseconds => print(format_args!("{}", record.duration.as_micros()), line),
             Self::Milliseconds => print(format_args!("{}", record.duration.as_millis()), line),
@@ -209,14 +220,6 @@ pub(super) fn last_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Optio
             field.name.len as usize == name.len() && field.name.of(bytes).eq_ignore_ascii_case(name)
         })
         .map(|field| field.value.of(bytes))
-}
-
-/// The request's field of that name, if there is exactly one.
-pub(super) fn only_field<'a>(head: &Head, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let is_named = |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name);
-    let mut found = head.fields.iter().filter(is_named);
-    let only = found.next()?;
-    found.next().is_none().then(|| only.value.of(bytes))
 }
 
 fn response_field(record: &AccessRecord<'_>, name: &[u8], line: &mut Vec<u8>) {

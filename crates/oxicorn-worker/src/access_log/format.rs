@@ -3,10 +3,8 @@
 use std::fmt;
 use std::io::Write as _;
 
-use oxicorn_http::TraceParent;
-
 use super::AccessRecord;
-use super::atom::{Atom, last_field, only_field};
+use super::atom::{Atom, last_field};
 use crate::json::Object;
 
 /// A compiled format.
@@ -28,6 +26,8 @@ pub struct AccessNeeds {
     pub wall_clock: bool,
     /// How long it took: [`AccessRecord::duration`].
     pub duration: bool,
+    /// What names the request: [`AccessRecord::about`].
+    pub about: bool,
     /// Keys of environ in lower case, to be compared without regard to case; their values go into
     /// [`AccessRecord::environ`] in this order.
     pub environ: Vec<String>,
@@ -94,6 +94,7 @@ impl AccessFormat {
             request_fields: true,
             wall_clock: true,
             duration: true,
+            about: true,
             ..AccessNeeds::default()
         };
         Self { segments: Vec::new(), is_json: true, needs }
@@ -127,8 +128,6 @@ fn write_json(record: &AccessRecord<'_>, line: &mut Vec<u8>) {
     let field = |name: &[u8]| {
         record.head.and_then(|(head, bytes)| last_field(head, bytes, name)).unwrap_or_default()
     };
-    let trace = record.head.and_then(|(head, bytes)| only_field(head, bytes, b"traceparent"));
-    let trace = trace.and_then(TraceParent::parse);
     Object::begin(line)
         .time("time", record.unix_secs)
         .number("pid", record.pid)
@@ -143,9 +142,7 @@ fn write_json(record: &AccessRecord<'_>, line: &mut Vec<u8>) {
         .known("host", field(b"host"))
         .known("referer", field(b"referer"))
         .known("user_agent", field(b"user-agent"))
-        .known("request_id", field(b"x-request-id"))
-        .known("trace_id", trace.as_ref().map_or(&[], |trace| &trace.trace_id))
-        .known("span_id", trace.as_ref().map_or(&[], |trace| &trace.span_id))
+        .about(record.about)
         .end();
 }
 
@@ -155,6 +152,7 @@ impl AccessNeeds {
             Atom::Referer | Atom::RequestField(_) | Atom::User | Atom::UserAgent => {
                 self.request_fields = true;
             }
+            Atom::About(_) => self.about = true,
             Atom::ResponseField(_) => self.response_fields = true,
             Atom::Time => self.wall_clock = true,
             Atom::DecimalSeconds | Atom::Microseconds | Atom::Milliseconds | Atom::Seconds => {

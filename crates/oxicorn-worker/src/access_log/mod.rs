@@ -17,6 +17,7 @@ use std::time::Duration;
 use oxicorn_http::Head;
 use oxicorn_os::{LogFile, LogTarget};
 
+use crate::About;
 use crate::escape::write_message;
 use crate::forward::{self, Refused, Said};
 
@@ -53,6 +54,8 @@ pub struct AccessRecord<'a> {
     pub response_fields: &'a [u8],
     /// Values for [`AccessNeeds::environ`], in the same order.
     pub environ: &'a [Option<Vec<u8>>],
+    /// What names the request, if requests are named.
+    pub about: Option<&'a About>,
     /// The process that served.
     pub pid: u32,
     /// Seconds since 1970 by the wall clock.

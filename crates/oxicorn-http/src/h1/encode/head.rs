@@ -80,6 +80,18 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// Appends a field of the server's own, unless the application gave one of that name.
+    pub fn field_unless_given(&mut self, name: &[u8], value: &[u8]) {
+        let is_given = |line: &[u8]| {
+            line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name) && rest.starts_with(b":")
+            })
+        };
+        if !self.out.split(|octet| *octet == b'\n').any(is_given) {
+            put_field(&mut self.out, name, value);
+        }
+    }
+
     /// The status code given to [`begin`](Self::begin).
     #[must_use]
     pub fn status(&self) -> u16 {
