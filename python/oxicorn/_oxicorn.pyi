@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, final
 
 __all__ = [
+    "Changes",
     "CommandLine",
     "Engine",
     "Listener",
@@ -44,6 +45,13 @@ __version__: Final[str]
 
 class SettingError(Exception):
     exit_code: int
+
+@final
+class Changes:
+    def __new__(cls) -> Changes: ...
+    def fileno(self) -> int: ...
+    def watch(self, directory: str) -> None: ...
+    def take(self) -> bool: ...
 
 @final
 class CommandLine:

@@ -149,8 +149,6 @@ class Server:
         settings = self.cfg
         self.log = self._or_cannot_start(log_setup.install, settings)
         titles.set_title("master", settings)
-        if settings.reload and settings.reload_engine == "inotify":
-            self.log.warning("reload_engine: this version looks at the files once a second")
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(settings, {})
@@ -466,6 +464,8 @@ class Server:
                     listener.unlink()
             if generation is not kept and generation.passage is not None:
                 generation.passage.close()
+            if kept is None:
+                generation.listeners.clear()
         if kept:
             self._generations = {number: kept, self._newest: kept}
             self.cfg = kept.settings

@@ -202,11 +202,15 @@ def run(
             # What waits is for the replacement, which has the new code.
             engine.drain()
 
-        Reloader(watched, replace, began).start()
+        watcher = Reloader(watched, replace, began, settings.reload_engine)
+        if settings.reload_engine == "inotify" and watcher.engine != "inotify":
+            worker.log.warning("reload_engine: inotify is not to be had; files are polled")
+        watcher.start()
     try:
         ended_by = serve()
     except (KeyboardInterrupt, SystemExit):
         ended_by = 0  # a signal handler of the application's own
+    worker._alive = False
     if changed or ended_by in (signal.SIGINT, signal.SIGQUIT):
         server.call("worker_int", worker)
     return 0
@@ -236,6 +240,7 @@ def _share(settings: Any) -> int:
 
 def leave(server: Server, worker: Worker, code: int) -> None:
     """The end of the process, without what the master has prepared for its own."""
+    worker._alive = False
     try:
         server.call("worker_exit", server, worker)
     except Exception:

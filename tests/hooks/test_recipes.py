@@ -190,3 +190,45 @@ def test_attributes_of_server_and_worker(serve, dial, tmp_path):
     }
     assert "a word of the hook" in server.log()
     assert f"worker <Worker {server.workers()[0]}>" in server.log()
+
+
+# The exporter is one that needs no collector; the rest is OpenTelemetry's own recipe.
+TRACING = """
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+
+def post_fork(server, worker):
+    server.log.info('Worker spawned (pid: %s)', worker.pid)
+    resource = Resource.create(attributes={'service.name': 'shop', 'worker': worker.pid})
+    trace.set_tracer_provider(TracerProvider(resource=resource))
+    exporter = ConsoleSpanExporter(out=open('spans', 'a'))
+    trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(exporter))
+"""
+
+TRACED = """
+from opentelemetry import trace
+
+tracer = trace.get_tracer(__name__)
+
+def app(environ, start_response):
+    with tracer.start_as_current_span('request ' + environ['PATH_INFO']):
+        start_response('200 OK', [('Content-Length', '2')])
+        return [b'ok']
+"""
+
+
+def test_opentelemetry_exports_from_each_worker(serve, dial, tmp_path):
+    """Also with the application loaded before the fork, and the last spans when a worker ends."""
+    (tmp_path / "gunicorn.conf.py").write_text(TRACING)
+    (tmp_path / "traced.py").write_text(TRACED)
+    server = serve("traced:app", "--preload", cwd=tmp_path)
+    worker = server.workers()[0]
+    with dial(server) as peer:
+        assert peer.get("/cart").status == 200
+    assert f"Worker spawned (pid: {worker})" in server.log()
+    assert server.stop() == 0
+    spans = (tmp_path / "spans").read_text()
+    assert '"name": "request /cart"' in spans
+    assert f'"worker": {worker}' in spans

@@ -210,6 +210,15 @@ CHECKED = {
 
 # Rows that other tests show.
 ELSEWHERE = {
+    "`permit_obsolete_folding` joins lines of any field with one space": (
+        "test_each_switch_permits_one_thing"
+    ),
+    "`permit_unconventional_http_version` lets the number pass": (
+        "test_each_switch_permits_one_thing"
+    ),
+    "on HUP `nworkers_changed` is called before `on_reload`": (
+        "test_the_same_hooks_in_the_same_order"
+    ),
     "`sync` workers close each connection": "test_sync_workers",
     "the application runs while the body arrives": "test_silent_uploads_leave_the_threads_free",
     "a slow reader holds the thread that answers it": (

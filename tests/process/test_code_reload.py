@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import queue
+import sys
+import time
+
 import pytest
 
+from oxicorn import reloader
 from support import eventually
 
 APP = """
@@ -30,7 +37,7 @@ def answer(dial):
     return ask
 
 
-@pytest.mark.parametrize("engine", ["auto", "poll"])
+@pytest.mark.parametrize("engine", ["auto", "poll", "inotify"])
 def test_changed_code_is_served(serve, answer, tmp_path, engine):
     source = tmp_path / "shop.py"
     source.write_text(APP % "one")
@@ -94,3 +101,67 @@ def test_preload_has_no_effect_and_says_so(serve, answer, tmp_path):
     assert "preload_app has no effect" in server.log()
     source.write_text(APP % "two")
     eventually(lambda: answer(server) == (200, b"two"))
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module of its own directory, imported."""
+    name = f"watched_{tmp_path.name.replace('-', '_')}"
+    path = tmp_path / f"{name}.py"
+    path.write_text("one = 1\n")
+    long_ago = time.time_ns() - 60_000_000_000
+    os.utime(path, ns=(long_ago, long_ago))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module(name)
+    yield path
+    del sys.modules[name]
+
+
+@pytest.mark.parametrize("how", ["write", "replace", "extra", "directory"])
+def test_the_kernel_tells_of_changes(module, monkeypatch, how):
+    """The clock tells of nothing here: it would in an hour."""
+    monkeypatch.setattr(reloader, "INTERVAL", 3600.0)
+    extra = module.parent / "texts"
+    extra.mkdir()
+    (extra / "a.txt").write_text("old")
+    long_ago = time.time_ns() - 60_000_000_000
+    for path in (extra / "a.txt", extra):
+        os.utime(path, ns=(long_ago, long_ago))
+    patterns = {"extra": [str(extra / "*.txt")], "directory": [str(extra)]}.get(how, [])
+    told: queue.Queue[str] = queue.Queue()
+    thread = reloader.Reloader(patterns, told.put, time.time_ns(), "inotify")
+    assert thread.engine == "inotify"
+    thread.start()
+    if how == "write":
+        module.write_text("two = 2\n")
+    elif how == "replace":
+        (module.parent / "new").write_text("two = 2\n")
+        (module.parent / "new").rename(module)
+    elif how == "extra":
+        (extra / "a.txt").write_text("newer")
+    else:
+        (extra / "b.txt").touch()
+    expected = {"extra": extra / "a.txt", "directory": extra}.get(how, module)
+    assert told.get(timeout=60) == str(expected)
+    thread.join(60)
+
+
+def test_modules_that_come_later_are_watched(tmp_path, monkeypatch):
+    late = tmp_path / "later" / "late_module_of_the_test.py"
+    late.parent.mkdir()
+    late.write_text("one = 1\n")
+    told: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(reloader, "INTERVAL", 0.05)
+    thread = reloader.Reloader([], told.put, time.time_ns(), "auto")
+    thread.start()
+    monkeypatch.syspath_prepend(str(late.parent))
+    importlib.import_module("late_module_of_the_test")
+    eventually(lambda: str(late) in thread._seen)
+    os.utime(late, ns=(1, 1))
+    assert told.get(timeout=60) == str(late)
+    thread.join(60)
+    del sys.modules["late_module_of_the_test"]
+
+
+def test_with_poll_nothing_is_watched():
+    assert reloader.Reloader([], print, time.time_ns(), "poll").engine == "poll"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
 from support import Peer, eventually, free_port
+from support.server import command, environment
 
 
 @pytest.fixture
@@ -55,6 +57,32 @@ def test_it_goes_on_by_itself(daemon):
     assert os.getsid(pid) != pid
     for number in (0, 1, 2):
         assert os.readlink(f"/proc/{pid}/fd/{number}") == os.devnull
+
+
+def test_it_may_keep_its_output(tmp_path):
+    """-R: what is no terminal stays."""
+    pidfile, output = tmp_path / "d.pid", tmp_path / "output"
+    options = ["-D", "-R", "-b", f"unix:{tmp_path}/d.sock", "--pid", str(pidfile)]
+    with output.open("wb") as file:
+        done = subprocess.run(
+            [*command(), *options, "apps.hello:app"],
+            cwd=tmp_path,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, output.read_text()
+    eventually(lambda: "Booting worker" in output.read_text())
+    pid = int(pidfile.read_text())
+    try:
+        assert os.readlink(f"/proc/{pid}/fd/0") == os.devnull
+        assert os.readlink(f"/proc/{pid}/fd/1") == str(output)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: is_gone(pid))
 
 
 def test_winch_lets_the_workers_go_and_hup_brings_them_back(daemon):

@@ -74,3 +74,12 @@ def test_watchdog(serve, manager):
     name, heard = manager
     serve("whoami", env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "200000"})
     eventually(lambda: heard().count(["WATCHDOG=1"]) >= 5)
+
+
+def test_the_watchdog_of_another_process_is_left_alone(serve, manager):
+    name, heard = manager
+    env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}
+    server = serve("whoami", env=env)
+    eventually(lambda: len(heard()) == 1)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: [lines[0] for lines in heard()] == ["READY=1", "RELOADING=1", "READY=1"])

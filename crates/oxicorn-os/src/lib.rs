@@ -5,6 +5,7 @@
 //! [`spool`], which never block unless a name says `wait`; the [`scoreboard`] and the [`passage`] are what
 //! they share.
 
+pub mod changes;
 pub mod epoll;
 mod error;
 #[expect(

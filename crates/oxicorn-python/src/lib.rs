@@ -1,5 +1,6 @@
 //! The boundary: what Python sees of the engine.
 
+mod changes;
 mod engine;
 mod errors;
 #[expect(unsafe_code, reason = "the calls into CPython that PyO3 has no safe name for")]
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 mod _oxicorn {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use super::changes::Changes;
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

@@ -29,8 +29,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["auto", "poll", "inotify"]),
         default: "auto",
         short: "How changes of the code are noticed",
-        long: "Belongs to reload. This version looks at the files once a second, whatever is \
-           chosen.",
+        long: "`inotify` lets the kernel tell of changes, `poll` looks at the files once a second: \
+           for directories that another machine writes to, and some that containers share. `auto` \
+           is inotify if it is to be had.",
         support: Support::Works,
         apply: |settings, value| {
             settings.reload_engine = value.text()?;
