@@ -18,6 +18,7 @@ from oxicorn import _oxicorn, log_setup, reloader, request_hooks, titles
 from oxicorn.errors import AppImportError
 from oxicorn.logger import tell_of_failure
 from oxicorn.reloader import Reloader
+from oxicorn.script_name import UnderPrefix
 
 if TYPE_CHECKING:
     from oxicorn.master import Server
@@ -143,6 +144,8 @@ def run(
 
             gevent.prepare()
         worker.wsgi = _load(worker, watched)
+        if prefix := os.environ.get("SCRIPT_NAME", "").rstrip("/"):
+            worker.wsgi = UnderPrefix(worker.wsgi, prefix)
         server.call("post_worker_init", worker)
         flow = log_setup.flow(settings, worker.log)
         # After gevent's changes to locks and threads.

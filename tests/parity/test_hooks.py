@@ -98,7 +98,7 @@ def on_exit(server):
 
 APP = """
 def app(environ, start_response):
-    start_response('200 OK', [('Content-Type', 'text/plain'), ('X-A', 'b')])
+    start_response('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', '9')])
     return [b'hello', b' you']
 """
 

@@ -344,6 +344,23 @@ def test_value_rules(name, value):
         assert same(name, found, expected), (found, expected)
 
 
+@pytest.mark.parametrize("name", [name for name in SETTINGS if is_here(SETTINGS[name])])
+def test_each_is_a_variable_too(name):
+    setting = SETTINGS[name]
+    if callable(setting.default) and not isinstance(setting.default, type):
+        with pytest.raises(SettingError, match="settings file only"):
+            on_line(**{f"OXICORN_{name.upper()}": "shop.hook"})
+        return
+    if isinstance(sample(setting), dict):
+        return
+    value = sample(setting)
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    found = on_line(**{f"OXICORN_{name.upper()}": text})
+    assert found.origin(name) == f"$OXICORN_{name.upper()}"
+    from_file = in_file(**{name: text.split(",") if isinstance(value, list) else value})
+    assert getattr(found, name) == getattr(from_file, name)
+
+
 def gunicorns(names: list[str], **environ: str) -> dict[str, Any]:
     """What gunicorn makes of some settings in an environment: it reads it when it is imported."""
     program = (
@@ -381,9 +398,6 @@ def test_the_environment_sets_defaults(environ):
         if name == "sendfile":
             value = value is not False
         assert plain(name, getattr(settings, name)) == plain(name, value)
-
-
-LAYERS = ["file", "variable", "line"]
 
 
 @pytest.fixture

@@ -52,10 +52,10 @@ class Program:
         assert said is not None
         return said[1], int(said[2])
 
-    def fetch(self) -> bytes:
-        """The page at `/`."""
+    def fetch(self, path: str = "/") -> bytes:
+        """A page."""
         host, port = self.address()
-        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=60) as response:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=60) as response:
             return bytes(response.read())
 
     def signal(self, number: signal.Signals) -> None:

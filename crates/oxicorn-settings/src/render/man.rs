@@ -116,7 +116,8 @@ const CLOSING: [(&str, &str); 5] = [
         "ENVIRONMENT",
         "`OXICORN_CMD_ARGS` and `GUNICORN_CMD_ARGS` hold more options. Every setting can be given \
          as `OXICORN_` and its name in capitals, such as `OXICORN_WORKERS=4`. `PORT`, \
-         `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS` and `SENDFILE` change defaults. \
+         `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS` and `SENDFILE` change defaults; \
+         `SCRIPT_NAME` is a prefix of all paths. \
          `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `LISTEN_PID` and `LISTEN_FDS` are those of systemd.",
     ),
     (

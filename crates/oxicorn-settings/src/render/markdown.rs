@@ -24,7 +24,8 @@ extended:
 6. options in the variable `GUNICORN_CMD_ARGS`, then in `OXICORN_CMD_ARGS`;
 7. the command line.
 
-An empty variable counts as unset. `oxicorn --print-config module:app` shows every setting with the
+`SCRIPT_NAME` in the environment is the prefix of all paths that the application is under, as in
+gunicorn. An empty variable counts as unset. `oxicorn --print-config module:app` shows every setting with the
 place that decided it.
 ";
 
