@@ -162,7 +162,9 @@ impl Layers<'_> {
         }
         if let Some((variable, text)) = self.variable(&variable_name(setting.name)) {
             let origin = Origin::Environment(variable.to_owned());
-            if matches!(setting.kind, Kind::Group | Kind::Hook(_) | Kind::Object) {
+            // What an option can name, a variable can.
+            let is_object = matches!(setting.kind, Kind::Group | Kind::Hook(_) | Kind::Object);
+            if is_object && setting.flags.is_empty() {
                 return Err(SettingError::FileOnly { name: setting.name, origin });
             }
             return Ok((Raw::text(text), origin));
