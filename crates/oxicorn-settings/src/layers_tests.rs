@@ -97,9 +97,9 @@ fn mistakes_name_the_setting_the_value_and_the_place() {
 
 #[test]
 fn what_is_not_supported_stops_the_start() {
-    let (text, code) = complaint(&["--paste", "a.ini"], &[], &[]);
-    assert!(text.starts_with("paste: not supported by this version of oxicorn; "), "{text}");
-    assert!(text.ends_with("(--paste)") && code == 2);
+    let (text, code) = complaint(&["--dirty-app", "a"], &[], &[]);
+    assert!(text.starts_with("dirty_apps: not supported by this version of oxicorn; "), "{text}");
+    assert!(text.ends_with("(--dirty-app)") && code == 2);
     let file = [in_file("certfile", Raw::text("a.pem"))];
     assert_eq!(complaint(&[], &[], &file).1, 1);
     // The default asks for nothing.

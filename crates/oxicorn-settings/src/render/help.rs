@@ -58,7 +58,7 @@ mod tests {
         let text = help();
         assert!(text.contains("  -w, --workers N                 Number of worker processes\n"));
         assert!(text.contains("--limit-request-field_size BYTES"));
-        assert!(!text.contains("--paste") && !text.contains("--log-syslog"));
+        assert!(!text.contains("--dirty-app") && !text.contains("--asgi-loop"));
         assert!(text.lines().all(|line| line.chars().count() <= COLUMN + 72), "too wide");
     }
 }
