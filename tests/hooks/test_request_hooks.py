@@ -83,7 +83,12 @@ def test_what_they_see(hooked, dial):
         "status": "201 Made",
         "code": 201,
         "sent": 7,
-        "headers": [["Content-Type", "text/plain"], ["X-Twice", "a"], ["X-Twice", "b"]],
+        "headers": [
+            ["Content-Type", "text/plain"],
+            ["X-Twice", "a"],
+            ["X-Twice", "b"],
+            ["Content-Length", "7"],
+        ],
         "nr": 1,
     }
 
