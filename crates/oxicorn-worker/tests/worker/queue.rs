@@ -96,7 +96,8 @@ fn a_request_whose_client_has_gone_does_not_begin() {
     assert_eq!(stays.response().body, b"/stays");
     assert_eq!(running.app.calls.load(Ordering::SeqCst), 2);
     let written = || std::fs::read_to_string(&path).unwrap_or_default();
-    eventually("three lines", || written().lines().count() == 3);
-    assert!(written().contains("127.0.0.1 GET /goes HTTP/1.1 499\n"), "{}", written());
+    eventually("a line", || written().ends_with('\n'));
+    // Those that the application answered have theirs elsewhere.
+    assert_eq!(written(), "127.0.0.1 GET /goes HTTP/1.1 499\n");
     std::fs::remove_file(path).expect("written");
 }
