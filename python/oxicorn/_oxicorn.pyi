@@ -106,6 +106,7 @@ class Engine:
         signal_fd: int | None = None,
         master_fd: int | None = None,
         notify_fd: int | None = None,
+        stacks_signal: int | None = None,
         request_hooks: object | None = None,
         passage: Passage | None = None,
         access_log: bool = True,
@@ -131,6 +132,7 @@ class LoopHandle:
         *,
         report: Callable[[dict[str, Any], Any, Any, Any], object] | None = None,
         socket: Callable[..., Any] | None = None,
+        running: Callable[[], object] | None = None,
         environ: dict[str, Any] | None = None,
         handler: Callable[[Any, Any], object] | None = None,
         max_requests: int | None = None,
@@ -138,12 +140,14 @@ class LoopHandle:
         signal_fd: int | None = None,
         master_fd: int | None = None,
         notify_fd: int | None = None,
+        stacks_signal: int | None = None,
         request_hooks: object | None = None,
         access_log: bool = True,
     ) -> LoopHandle: ...
     def merge_environ(self, environ: dict[str, Any]) -> None: ...
     def fileno(self) -> int: ...
     def turn(self) -> None: ...
+    def interrupt(self) -> None: ...
     def next(self) -> ReadyRequest | None: ...
     def run(self, request: ReadyRequest) -> None: ...
     def next_deadline(self) -> float: ...

@@ -1,10 +1,13 @@
-"""Mistakes of the operator: one line each, and the code that the process ends with."""
+"""Mistakes of the operator: one line each, and the code that the process ends with.
+
+And `RequestTimeout`, which applications see.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["AppImportError", "ConfigFileError", "Error"]
+__all__ = ["AppImportError", "ConfigFileError", "Error", "RequestTimeout"]
 
 
 class Error(Exception):
@@ -32,3 +35,14 @@ class AppImportError(Error):
 
 class ConfigFileError(Error):
     """The settings file cannot be read or run."""
+
+
+class RequestTimeout(BaseException):
+    """Raised in a request that takes longer than `request_timeout`.
+
+    No `Exception`, as `GeneratorExit` and `asyncio.CancelledError` are none: code that catches all
+    errors to try again, or to answer with a page of its own, must not keep a request from ending.
+    """
+
+    def __init__(self, message: str = "the request took longer than request_timeout") -> None:
+        super().__init__(message)

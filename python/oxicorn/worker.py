@@ -29,6 +29,9 @@ _RECYCLE = b"R"
 _BOOT_FAILED = b"3"
 _APP_MISSING = b"4"
 
+# Has the stacks written without the interpreter. SIGSTKFLT: the kernel never sends it.
+_SHOW_STACKS = 16
+
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # With a handler they neither end the worker nor stay ignored in programs that it starts.
 _HARMLESS = (
@@ -157,12 +160,13 @@ def run(
             "signal_fd": signals,
             "master_fd": life,
             "notify_fd": notes,
+            "stacks_signal": _SHOW_STACKS,
             "request_hooks": request_hooks.of(worker, flow.access),
         }
         engine: _oxicorn.Engine | _oxicorn.LoopHandle
         serve: Callable[[], int]
         if settings.worker_class == "gevent":
-            given.update(socket=gevent.Socket, report=gevent.report)
+            given.update(socket=gevent.Socket, report=gevent.report, running=gevent.running)
             handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
             deliver = carrier.deliver if any(flow) else None
             engine, serve = handle, lambda: gevent.serve(handle, settings, deliver)
@@ -305,5 +309,6 @@ def _take_over_signals(
     signal.signal(signal.SIGABRT, abort)
     # It writes the stacks, then lets the handler above have its turn.
     faulthandler.enable(_oxicorn.log_descriptor(), all_threads=True)
+    faulthandler.register(_SHOW_STACKS, _oxicorn.log_descriptor(), all_threads=True)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return reader, tell

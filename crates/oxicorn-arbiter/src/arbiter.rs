@@ -93,15 +93,12 @@ impl Arbiter {
             }
             Event::Ready { pid } => self.ready(pid, now),
             Event::BootFailed { pid, failure } => self.boot_failed(pid, failure, now, &mut effects),
-            Event::Recycle { pid } => {
-                if let Some(worker) = self.roster.by_pid(pid)
-                    && worker.serves()
-                    && !std::mem::replace(&mut worker.recycle, true)
-                {
-                    let text =
-                        format!("Autorestarting worker (pid:{pid}): its replacement boots first");
-                    effects.push(log(Level::Info, text));
+            Event::Recycle { pid } => self.recycle(pid, &mut effects),
+            Event::Stuck { pid } => {
+                if let Some(worker) = self.roster.by_pid(pid) {
+                    worker.is_stuck = true;
                 }
+                self.recycle(pid, &mut effects);
             }
             Event::Heartbeat { pid, at } => self.heartbeat(pid, at),
             Event::Exited { pid, ending } => self.exited(pid, ending, now, &mut effects),
@@ -217,6 +214,17 @@ impl Arbiter {
             && worker.stage == Stage::Booting
         {
             worker.stage = Stage::Serving { heartbeat: now };
+        }
+    }
+
+    /// A worker wants to be replaced: [`settle`](Self::settle) makes it so.
+    fn recycle(&mut self, pid: u32, effects: &mut Vec<Effect>) {
+        if let Some(worker) = self.roster.by_pid(pid)
+            && worker.serves()
+            && !std::mem::replace(&mut worker.recycle, true)
+        {
+            let text = format!("Autorestarting worker (pid:{pid}): its replacement boots first");
+            effects.push(log(Level::Info, text));
         }
     }
 
@@ -545,6 +553,10 @@ fn obituary(pid: u32, worker: &Worker, ending: Ending, policy: &Policy) -> Optio
             Stage::Killed { why: Why::Unready } | Stage::Aborted { why: Why::Unready, .. },
             Ending::Signal(signal),
         ) => Some((Level::Error, was(signal, &format!("{NOT_READY}.")))),
+        (Stage::Leaving { .. }, Ending::Signal("SIGKILL")) if worker.is_stuck => {
+            let why = "It ended itself, as a request in it did not end (`request_timeout`).";
+            Some((Level::Error, was("SIGKILL", why)))
+        }
         (Stage::Killed { why: Why::Slow }, Ending::Signal(signal)) => {
             let seconds = policy.graceful_timeout.as_secs();
             let why = format!("It had not finished within `graceful_timeout` ({seconds} s).");

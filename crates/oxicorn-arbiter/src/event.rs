@@ -42,6 +42,11 @@ pub enum Event {
         /// Its process.
         pid: u32,
     },
+    /// A worker has a request that does not end, and asks to be replaced.
+    Stuck {
+        /// Its process.
+        pid: u32,
+    },
     /// A worker gave a sign of life at that time.
     Heartbeat {
         /// Its process.

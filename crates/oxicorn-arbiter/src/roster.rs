@@ -15,6 +15,8 @@ pub(crate) struct Worker {
     pub(crate) stage: Stage,
     /// It asked to be replaced, and goes on serving until it is.
     pub(crate) recycle: bool,
+    /// It said that a request in it does not end.
+    pub(crate) is_stuck: bool,
     /// What it said it could not start for.
     pub(crate) boot_failed: bool,
 }
@@ -98,6 +100,7 @@ impl Roster {
             born: now,
             stage: Stage::Booting,
             recycle: false,
+            is_stuck: false,
             boot_failed: false,
         });
         self.last_age

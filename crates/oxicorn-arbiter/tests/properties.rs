@@ -126,6 +126,7 @@ fn play(world: &mut World, steps: Vec<Step>) {
             Step::Recycle(choice) => {
                 if let Some(pid) = world.pick(choice) {
                     world.happens(Event::Recycle { pid });
+                    world.happens(Event::Stuck { pid });
                 }
             }
             Step::Dies(choice) => {

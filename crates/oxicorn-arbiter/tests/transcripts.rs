@@ -365,6 +365,26 @@ fn a_worker_that_wants_to_be_replaced_serves_until_it_is() {
 }
 
 #[test]
+fn a_worker_with_a_request_that_does_not_end_is_replaced_and_may_end_itself() {
+    let mut story = Story::serving(policy(1));
+    assert_eq!(
+        story.happens(Event::Stuck { pid: 101 }),
+        ["info Autorestarting worker (pid:101): its replacement boots first", "spawn 2 on 1"]
+    );
+    assert!(story.happens(Event::Stuck { pid: 101 }).is_empty());
+    assert_eq!(story.ready(102), ["finish 101"]);
+    assert_eq!(
+        story.dies(101, "SIGKILL"),
+        [
+            "error Worker (pid:101) was sent SIGKILL! It ended itself, as a request in it did not \
+             end (`request_timeout`).",
+            "report 101",
+            "reaped 101"
+        ]
+    );
+}
+
+#[test]
 fn ttin_and_ttou_change_the_number() {
     let mut story = Story::serving(policy(1));
     assert_eq!(story.signal(Signal::Ttin), ["workers 1 to 2", "spawn 2 on 1"]);

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Control, Signal, Worker};
+use oxicorn_os::process;
+use oxicorn_worker::{Control, Signal, Stuck, Worker};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::log;
-use crate::master::{Passage, RECYCLE, Slot};
+use crate::master::{Passage, RECYCLE, STUCK, Slot};
 use crate::settings::{Settings, worker_config};
 use crate::wsgi::{ServerName, WsgiApplication};
 
@@ -39,9 +40,11 @@ impl Engine {
     /// for each signal, `master_fd` ends with the master, and `notify_fd` takes the worker's word
     /// that it has served its share of requests. `request_hooks` is called around each request.
     /// Connections go through `passage` to other workers while this one is busy; it needs `slot`.
+    /// `stacks_signal` has the process log its stacks without the interpreter; with it and
+    /// `notify_fd`, a request that does not end has this worker replaced.
     /// `access_log` is whether it writes to the log that `init_logs` has opened.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, passage = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, passage = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
@@ -53,6 +56,7 @@ impl Engine {
         signal_fd: Option<RawFd>,
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
+        stacks_signal: Option<i32>,
         request_hooks: Option<Py<PyAny>>,
         passage: Option<&Passage>,
         access_log: bool,
@@ -72,6 +76,9 @@ impl Engine {
         if let Some(ids) = &config.request_ids {
             app.name_requests(py, ids);
         }
+        if config.limits_requests() {
+            app.limit(py, stacks_signal.is_some())?;
+        }
         let app = Arc::new(app);
         let ended_by = Arc::new(AtomicU8::new(0));
         let [served, refused] = log::access_logs(access_log);
@@ -84,6 +91,7 @@ impl Engine {
             refused_log: refused,
             slot: slot.map(Slot::record),
             park: None,
+            stuck: on_stuck(notify_fd, stacks_signal)?,
             handoff: passage.map(Passage::share).transpose()?.flatten(),
         };
         let shared = Arc::clone(&app);
@@ -170,9 +178,34 @@ pub(crate) fn on_signal(ended_by: Arc<AtomicU8>) -> Box<dyn Fn(u8) -> Signal + S
 pub(crate) fn on_max_requests(notify: Option<RawFd>) -> PyResult<Box<dyn Fn() + Send + Sync>> {
     let notify = notify.map(adopt).transpose()?.map(File::from);
     Ok(Box::new(move || {
-        if let Some(mut master) = notify.as_ref() {
-            // A master that is gone is noticed on the other pipe.
-            let _ = master.write_all(&[RECYCLE]);
+        if let Some(master) = &notify {
+            tell(master, RECYCLE);
         }
     }))
+}
+
+fn tell(mut master: &File, what: u8) {
+    // A master that is gone is noticed on the other pipe.
+    let _ = master.write_all(&[what]);
+}
+
+/// Shows the stacks of a process with a request that does not end and has it replaced, or ends it.
+#[expect(clippy::type_complexity, reason = "the type of the field it is for")]
+pub(crate) fn on_stuck(
+    notify: Option<RawFd>,
+    stacks: Option<i32>,
+) -> PyResult<Option<Box<dyn Fn(Stuck) + Send + Sync>>> {
+    let (Some(notify), Some(stacks)) = (notify, stacks) else { return Ok(None) };
+    let master = File::from(adopt(notify)?);
+    Ok(Some(Box::new(move |stuck| {
+        let signal = match stuck {
+            Stuck::Found => {
+                tell(&master, STUCK);
+                stacks
+            }
+            Stuck::Holds => process::KILL,
+        };
+        // To this very process, which fails only for a number that is no signal.
+        let _ = process::kill(std::process::id(), signal);
+    })))
 }

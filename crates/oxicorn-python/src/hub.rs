@@ -11,7 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::engine::{on_max_requests, on_signal, server_name};
+use crate::engine::{on_max_requests, on_signal, on_stuck, server_name};
 use crate::log;
 use crate::master::Slot;
 use crate::settings::{Settings, worker_config};
@@ -39,11 +39,12 @@ impl LoopHandle {
     /// `wait(fd, writing, seconds)` waits in the loop's way, `report(environ, type, value,
     /// traceback)` gets what the application raises (without it the error log does),
     /// `socket(fileno=fd)` makes a socket that waits in the loop's way (without it there are no
-    /// WebSockets), and `environ` is merged over what the server says of itself. A `handler(socket,
+    /// WebSockets), `running()` gives the call that runs, whose `throw(error)` interrupts it, or None
+    /// in the loop, and `environ` is merged over what the server says of itself. A `handler(socket,
     /// address)` serves connections from their first request on in place of the application. The
     /// rest is as for `Engine`.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, environ = None, handler = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, running = None, environ = None, handler = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
     fn new(
         py: Python<'_>,
@@ -53,6 +54,7 @@ impl LoopHandle {
         wait: Py<PyAny>,
         report: Option<Py<PyAny>>,
         socket: Option<Py<PyAny>>,
+        running: Option<Py<PyAny>>,
         environ: Option<&Bound<'_, PyDict>>,
         handler: Option<Py<PyAny>>,
         max_requests: Option<u64>,
@@ -60,6 +62,7 @@ impl LoopHandle {
         signal_fd: Option<RawFd>,
         master_fd: Option<RawFd>,
         notify_fd: Option<RawFd>,
+        stacks_signal: Option<i32>,
         request_hooks: Option<Py<PyAny>>,
         access_log: bool,
     ) -> PyResult<Self> {
@@ -75,13 +78,16 @@ impl LoopHandle {
         if socket.is_none() {
             config.websockets = 0;
         }
-        let foreign = Arc::new(Foreign::new(wait, report, socket));
+        let foreign = Arc::new(Foreign::new(wait, report, socket, running));
         let siblings = config.has_siblings;
         let mut app = WsgiApplication::new(py, app, &names, false, siblings, request_hooks)?;
         if let Some(ids) = &config.request_ids {
             app.name_requests(py, ids);
         }
         app.under(Arc::clone(&foreign));
+        if config.limits_requests() {
+            app.limit(py, stacks_signal.is_some())?;
+        }
         if let Some(environ) = environ {
             app.merge_environ(py, environ)?;
         }
@@ -98,6 +104,7 @@ impl LoopHandle {
             slot: slot.map(Slot::record),
             // Its greenlets are never all busy.
             handoff: None,
+            stuck: on_stuck(notify_fd, stacks_signal)?,
             park: Some(Box::new(move |fd, interest, within| parking.park(fd, interest, within))),
         };
         let mut kept = None;
@@ -130,6 +137,12 @@ impl LoopHandle {
     /// no Python code.
     fn turn(&self) -> PyResult<()> {
         self.worker()?.turn();
+        Ok(())
+    }
+
+    /// Shows and interrupts the requests that take too long; not to be called in one.
+    fn interrupt(&self) -> PyResult<()> {
+        self.worker()?.interrupt();
         Ok(())
     }
 

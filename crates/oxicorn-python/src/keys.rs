@@ -45,6 +45,7 @@ keys! {
     run_once = "wsgi.run_once",
     file_wrapper = "wsgi.file_wrapper",
     early_hints = "wsgi.early_hints",
+    deadline = "oxicorn.deadline",
     client_disconnected = "oxicorn.client_disconnected",
     socket = "gunicorn.socket",
 }

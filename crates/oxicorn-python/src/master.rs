@@ -22,6 +22,8 @@ use pyo3::prelude::*;
 const READY: u8 = b'+';
 /// What it writes when it wants to be replaced.
 pub(crate) const RECYCLE: u8 = b'R';
+/// What it writes when a request in it does not end.
+pub(crate) const STUCK: u8 = b'S';
 /// What it writes when it could not start.
 const BOOT_FAILED: u8 = b'3';
 /// What it writes when the application is not where it was said to be.
@@ -417,6 +419,7 @@ impl Inner {
         for note in notes {
             match note {
                 READY => self.feed(Event::Ready { pid }),
+                STUCK => self.feed(Event::Stuck { pid }),
                 RECYCLE => self.feed(Event::Recycle { pid }),
                 BOOT_FAILED => self.feed(Event::BootFailed { pid, failure: BootFailure::Worker }),
                 APP_MISSING => self.feed(Event::BootFailed { pid, failure: BootFailure::App }),

@@ -12,7 +12,7 @@ use crate::proxy::{self, ReadFile};
 use crate::setting::{Kind, Setting, Support};
 use crate::settings::{Chosen, Settings};
 use crate::table;
-use crate::value::Raw;
+use crate::value::{Raw, WorkerClass};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,7 @@ impl Layers<'_> {
         }
         proxy::assemble(&mut settings, self.read)?;
         warn_of_danger(&mut settings);
+        warn_of_limits(&mut settings);
         self.warn_of_unknown_names(&mut settings.warnings);
         Ok(settings)
     }
@@ -244,6 +245,20 @@ fn warn_of_danger(settings: &mut Settings) {
             advice: advice.to_owned(),
             origin: chosen.origin.clone(),
         });
+    }
+}
+
+/// A limit that another one always comes before does nothing, and should not be silent about it.
+fn warn_of_limits(settings: &mut Settings) {
+    let (limit, timeout) = (settings.request_timeout, settings.timeout);
+    let has_one_thread = settings.threads <= 1 && settings.worker_class != WorkerClass::Gevent;
+    if !has_one_thread || limit.is_zero() || timeout.is_zero() || limit < timeout {
+        return;
+    }
+    let advice = format!("with one thread, `timeout` ({} s) strikes first", timeout.as_secs_f64());
+    if let Some(chosen) = settings.chosen("request_timeout") {
+        let origin = chosen.origin.clone();
+        settings.warnings.push(Warning::Doubtful { name: "request_timeout", advice, origin });
     }
 }
 

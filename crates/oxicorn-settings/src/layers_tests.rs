@@ -117,6 +117,18 @@ fn what_has_no_effect_is_warned_about() {
 }
 
 #[test]
+fn a_limit_that_another_one_comes_before_is_warned_about() {
+    let limit = |seconds| in_file("request_timeout", Raw::Integer(seconds));
+    let expected = "request_timeout: with one thread, `timeout` (30 s) strikes first \
+                    (gunicorn.conf.py:7)";
+    assert_eq!(warnings(&[], &[limit(30)]), [expected]);
+    assert!(warnings(&[], &[limit(29)]).is_empty());
+    assert!(warnings(&[], &[limit(30), in_file("threads", Raw::Integer(2))]).is_empty());
+    assert!(warnings(&[], &[limit(30), in_file("timeout", Raw::Integer(0))]).is_empty());
+    assert!(warnings(&[], &[limit(30), in_file("worker_class", Raw::text("gevent"))]).is_empty());
+}
+
+#[test]
 fn names_that_are_almost_settings_are_warned_about() {
     let file = [in_file("wokers", Raw::Integer(1)), in_file("cores", Raw::Integer(1))];
     let expected = "unknown setting `wokers` (gunicorn.conf.py:7); did you mean `workers`?";

@@ -11,7 +11,7 @@ use crate::exchange::Ended;
 use crate::outbox::Outbox;
 use crate::poller::Poller;
 use crate::reactor::Shared;
-use crate::{Link, error_log};
+use crate::{Deadline, Link, error_log};
 
 impl Shared {
     /// Answers a refused request and gets ready to close (RFC 9112, section 9.6).
@@ -61,6 +61,14 @@ impl Shared {
         let until = now + millis(self.config.send_timeout);
         channel.enter(Stage::Flushing(Then::Linger), now, until);
         self.flush(now, channel, Then::Linger)
+    }
+
+    /// Writes the line of a request that was answered while the application still has it.
+    pub(crate) fn log_answered(&self, deadline: &Deadline, status: u16, page: &[u8]) {
+        let Some(log) = &self.control.access_log else { return };
+        let record = request_record(&deadline.head, &deadline.bytes, &deadline.client);
+        let (about, body_bytes) = (deadline.about.as_ref(), body_length(page));
+        write_record(log, AccessRecord { status, body_bytes, about, ..record });
     }
 
     /// Writes the line of a request that the application does not see.

@@ -6,7 +6,7 @@ use oxicorn_http::Head;
 use oxicorn_http::proxy::line::Announced;
 use oxicorn_http::proxy::{Effective, Peer};
 
-use crate::{About, Exchange};
+use crate::{About, Deadline, Exchange, Step};
 
 /// Facts about one connection, the same for all its requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,11 @@ pub trait Application: Send + Sync {
 
     /// Runs `wait` while the interpreter is released; the calling thread holds it before and after.
     fn released(&self, wait: &mut dyn FnMut());
+
+    /// A request takes too long: shows where it is, and interrupts it with [`Step::Interrupt`],
+    /// unless it ends in this moment. Called without the interpreter, on a thread that may wait for
+    /// it; or with it, by a foreign loop.
+    fn overdue(&self, deadline: &Deadline, step: Step);
 
     /// Lets pending signal handlers of the language run; called between requests on the main
     /// thread. `false` when one of them asks the process to end.

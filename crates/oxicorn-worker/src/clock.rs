@@ -19,6 +19,11 @@ impl Clock {
         Self { start: Instant::now(), base: monotonic_ms(), coarse: AtomicU64::new(0) }
     }
 
+    /// When it said 0.
+    pub(crate) fn zero(&self) -> Instant {
+        self.start
+    }
+
     /// Reads the clock, and moves the coarse copy forward.
     pub(crate) fn now(&self) -> u64 {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);

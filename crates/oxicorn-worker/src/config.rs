@@ -31,6 +31,12 @@ pub struct Config {
     pub keepalive_requests: u32,
     /// Time that a complete request may wait for an application thread; zero is no limit.
     pub queue_timeout: Duration,
+    /// Time after which the stack of a request is logged; zero is never.
+    pub request_timeout_log: Duration,
+    /// Time after which a request is interrupted; zero is never.
+    pub request_timeout: Duration,
+    /// Time that an interrupted request has to end before it is given up.
+    pub request_timeout_grace: Duration,
     /// Most complete requests that may wait; 0 is no limit.
     pub queue_limit: usize,
     /// Most WebSockets at a time; 0 treats a request for one like any other.
@@ -71,6 +77,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the time of a request is limited, or watched.
+    #[must_use]
+    pub fn limits_requests(&self) -> bool {
+        !(self.request_timeout.is_zero() && self.request_timeout_log.is_zero())
+    }
+
     /// What requests may be, given whether their peer is trusted.
     pub(crate) fn rules_for(&self, trusted: bool) -> &Rules {
         if trusted { &self.trusted_rules } else { &self.rules }
@@ -89,6 +101,9 @@ impl Default for Config {
             connections: 1000,
             keepalive_requests: 0,
             queue_timeout: Duration::from_secs(30),
+            request_timeout_log: Duration::ZERO,
+            request_timeout: Duration::ZERO,
+            request_timeout_grace: Duration::from_secs(5),
             queue_limit: 0,
             health_path: None,
             websockets: 1000,

@@ -16,6 +16,7 @@ use oxicorn_os::stream::Moved;
 
 use crate::access_log::AccessNeeds;
 use crate::channel::{Channel, body_patience, millis};
+use crate::deadline::Deadline;
 use crate::flusher::Flusher;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
@@ -47,7 +48,7 @@ pub enum BodyError {
     TooLarge,
     /// The client was too slow.
     TooSlow,
-    /// A foreign loop wanted the wait given up; reading may go on.
+    /// The request was interrupted, or a foreign loop wanted the wait given up; reading may go on.
     Interrupted,
 }
 
@@ -69,6 +70,7 @@ pub struct Exchange {
     status: u16,
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
+    pub(crate) deadline: Option<Arc<Deadline>>,
     decoded: Vec<u8>,
     /// Bytes of the body that came, and the milliseconds they were waited for.
     received: u64,
@@ -105,6 +107,7 @@ impl Exchange {
         Self {
             channel,
             shared,
+            deadline: None,
             facts,
             date,
             expect_continue,
@@ -136,6 +139,16 @@ impl Exchange {
     #[must_use]
     pub fn facts(&self) -> RequestFacts {
         self.facts
+    }
+
+    /// The time limits of the request, if it has any.
+    #[must_use]
+    pub fn deadline(&self) -> Option<&Arc<Deadline>> {
+        self.deadline.as_ref()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.is_interrupted())
     }
 
     /// Whether waits are a foreign loop's: the interpreter must be held then, not released.
@@ -185,6 +198,8 @@ impl Exchange {
     fn begin(&mut self) {
         if std::mem::replace(&mut self.began, true) {
             self.shared.beat_in_call();
+        } else if self.deadline.as_ref().is_some_and(|deadline| !deadline.may_answer()) {
+            self.broken = true;
         }
     }
 
@@ -270,10 +285,10 @@ impl Exchange {
     /// [`Gone`] when the client is.
     pub fn send_file(&mut self, file: File, offset: u64, length: u64) -> Result<Sent, Gone> {
         self.answers()?;
+        self.begin();
         if self.broken {
             return Err(Gone);
         }
-        self.begin();
         let now = self.shared.clock.now();
         let flusher = self.flusher(now);
         let mut state = flusher.lock();
@@ -293,8 +308,8 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Gone`] when the client is, or took nothing for the time limit; or when a foreign loop wanted
-    /// the wait given up.
+    /// [`Gone`] when the client is, or took nothing for the time limit; when the request was
+    /// interrupted; or when a foreign loop wanted the wait given up.
     pub fn wait_room(&mut self) -> Result<(), Gone> {
         let Some(flusher) = self.flusher.clone() else { return Ok(()) };
         let patience = millis(self.shared.config.send_timeout);
@@ -311,7 +326,9 @@ impl Exchange {
                 return Ok(());
             }
             drop(state);
-            if !self.shared.await_socket(flusher.stream.as_fd(), Interest::Write) {
+            if self.is_interrupted()
+                || !self.shared.await_socket(flusher.stream.as_fd(), Interest::Write)
+            {
                 return Err(Gone);
             }
         }
@@ -438,7 +455,8 @@ impl Exchange {
             if self.shared.clock.now().saturating_sub(began) > patience {
                 return Err(BodyError::TooSlow);
             }
-            if !self.shared.await_socket(channel.stream.as_fd(), Interest::Read) {
+            let interrupted = self.deadline.as_ref().is_some_and(|limit| limit.is_interrupted());
+            if interrupted || !self.shared.await_socket(channel.stream.as_fd(), Interest::Read) {
                 return Err(BodyError::Interrupted);
             }
         }

@@ -85,6 +85,15 @@ impl ForeignWorker {
         }
         shared.epoll.wait(&mut poller.events, Some(Duration::ZERO));
         shared.handle_events(poller);
+        shared.look_at_deadlines(poller);
+    }
+
+    /// Shows and interrupts requests that take too long; for the loop itself, outside of any request.
+    pub fn interrupt(&self) {
+        let Some(watch) = &self.shared.watch else { return };
+        while let Some((deadline, step)) = watch.next_due() {
+            self.shared.app.overdue(&deadline, step);
+        }
     }
 
     /// The oldest request that waits to be run.
@@ -108,7 +117,8 @@ impl ForeignWorker {
     #[must_use]
     pub fn next_deadline(&self) -> Duration {
         let now = self.shared.clock.now();
-        self.shared.patience(&self.shared.lock(), now)
+        let patience = self.shared.patience(&self.shared.lock(), now);
+        patience.min(self.shared.patience_with_requests(now))
     }
 
     /// Stops accepting, until [`resume`](Self::resume).

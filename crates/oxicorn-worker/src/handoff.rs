@@ -79,7 +79,8 @@ impl Shared {
         }
         for _ in 0..idle.saturating_mul(PER_IDLE_THREAD) {
             let mut core = self.lock();
-            if core.phase != Phase::Serving {
+            // A drain runs what is queued here, where there is a thread to do so.
+            if core.phase != Phase::Serving && !self.is_all_given_up() {
                 return;
             }
             let Some(at) = core.ready.iter().position(|channel| length(channel).is_some()) else {

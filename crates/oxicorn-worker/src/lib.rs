@@ -15,6 +15,7 @@ mod body;
 mod channel;
 mod clock;
 mod config;
+mod deadline;
 pub mod error_log;
 mod escape;
 mod exchange;
@@ -31,6 +32,7 @@ mod queue;
 mod reactor;
 mod request_id;
 mod serve;
+mod stuck;
 mod timers;
 mod token;
 #[cfg(test)]
@@ -42,8 +44,10 @@ mod worker;
 
 pub use application::{Application, Body, Link, Request};
 pub use config::Config;
+pub use deadline::{Deadline, Step};
 pub use escape::Escaped;
 pub use exchange::{BodyError, Exchange, Gone, Sent};
 pub use foreign::{ForeignWorker, Park, Ready};
 pub use request_id::{About, RequestIds};
+pub use stuck::Stuck;
 pub use worker::{Control, Signal, Worker};

@@ -19,6 +19,7 @@ use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
 use crate::body::Shelf;
 use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::Clock;
+use crate::deadline::Watch;
 use crate::flusher::{Flusher, OutputLimits};
 use crate::queue::limit;
 use crate::timers::Timers;
@@ -57,7 +58,7 @@ pub(crate) enum Phase {
 /// A connection's place in the slab.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    stream: Arc<Stream>,
+    pub(crate) stream: Arc<Stream>,
     /// The channel, unless it is moved out to a thread.
     home: Option<Box<Channel>>,
     /// An event came while it was out, so the socket is not watched any more.
@@ -180,6 +181,10 @@ pub(crate) struct Shared {
     pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
     pub(crate) next_beat: AtomicU64,
+    /// The requests that run under a time limit, if there is one.
+    pub(crate) watch: Option<Watch>,
+    /// Whether application thread 0 has come out of `run`'s loop.
+    pub(crate) left: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -216,6 +221,8 @@ impl Shared {
         };
         let shared = Self {
             sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
+            watch: Watch::new(&config),
+            left: AtomicBool::new(false),
             config,
             output,
             shelf,

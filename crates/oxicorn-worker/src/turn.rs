@@ -12,6 +12,7 @@ use oxicorn_os::stream::Moved;
 use crate::access_log::AccessRecord;
 use crate::answer::{log_exchange, request_record, warn_of_reject};
 use crate::channel::{Channel, Complete, Stage, Then, millis};
+use crate::deadline::{Begun, Deadline};
 use crate::exchange::Ended;
 use crate::poller::plain;
 use crate::reactor::Shared;
@@ -111,21 +112,30 @@ impl Shared {
         let about = about.as_deref();
         let request = Request { head, bytes, link: &link, effective, about, body, body_length };
         let is_conversation = upgrade.is_some();
+        let log = self.control.access_log.as_deref();
+        let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
+        let before = self.clock.coarse();
+        // A conversation takes as long as its ends want.
+        let watch = self.watch.as_ref().filter(|_| !is_conversation);
+        let deadline = watch.map(|watch| {
+            let (now, zero) = (before.max(turn.now), self.clock.zero());
+            let begun = Begun { key: channel.key, head, bytes, client, about, zero, now };
+            self.begin_limited(watch, &begun)
+        });
         let shared = Arc::clone(self);
         let mut exchange =
             Exchange::new(channel, shared, facts, turn.date, expect_continue, upgrade);
+        exchange.deadline.clone_from(&deadline);
         if let (Some(about), true) = (about, ids.is_some_and(|ids| ids.response_field().is_some()))
         {
             exchange.response_id = Some(about.id.as_str().into());
         }
-        let log = self.control.access_log.as_deref();
-        let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
-        let before = self.clock.coarse();
         let ticket = self.control.slot.as_ref().map(|slot| {
             let start = self.clock.absolute(before.max(turn.now));
             slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
         });
         let mut inside = Inside::enter(self, turn.thread, ticket);
+        inside.deadline = deadline.as_deref();
         if is_conversation {
             // Nobody waits for its end, and it would keep others off the list.
             inside.leave_list();
@@ -148,7 +158,9 @@ impl Shared {
         }
         self.count_request();
         let ended = exchange.end();
-        if let Some(log) = log {
+        let is_lost = deadline.as_ref().is_some_and(|deadline| deadline.is_given_up());
+        let is_told = deadline.is_some_and(|deadline| deadline.is_answered_for());
+        if let Some(log) = log.filter(|_| !is_told) {
             let duration = started.map_or(Duration::ZERO, |started| started.elapsed());
             let mut write = || {
                 let record = AccessRecord { about, ..request_record(head, bytes, client) };
@@ -160,6 +172,9 @@ impl Shared {
             } else {
                 write();
             }
+        }
+        if is_lost {
+            return self.end(ended.channel);
         }
         self.after(ended, asked_to_close, turn.now.max(over))
     }
@@ -268,11 +283,12 @@ pub(crate) struct Inside<'a> {
     shared: &'a Shared,
     thread: usize,
     ticket: Option<Ticket>,
+    deadline: Option<&'a Deadline>,
 }
 
 impl<'a> Inside<'a> {
     pub(crate) fn enter(shared: &'a Shared, thread: usize, ticket: Option<Ticket>) -> Self {
-        let inside = Self { shared, thread, ticket };
+        let inside = Self { shared, thread, ticket, deadline: None };
         inside.step();
         inside
     }
@@ -295,5 +311,8 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.step();
         self.leave_list();
+        if let (Some(watch), Some(deadline)) = (&self.shared.watch, self.deadline) {
+            watch.end(deadline);
+        }
     }
 }

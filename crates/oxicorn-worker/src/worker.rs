@@ -14,7 +14,7 @@ use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Core, Phase, Shared};
 use crate::token::{Holder, Next};
-use crate::{Application, Config, Park};
+use crate::{Application, Config, Park, Stuck};
 
 /// What a signal means to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Control {
     pub slot: Option<Slot>,
     /// How an exchange waits for its client under a foreign loop; blocks the thread if `None`.
     pub park: Option<Park>,
+    /// What to do with a request that does not end; without it, such a one is only told of.
+    pub stuck: Option<Box<dyn Fn(Stuck) + Send + Sync>>,
     /// How connections go to other workers when this one is busy, if they may; needs `slot`.
     pub handoff: Option<Passage>,
 }
@@ -60,6 +62,7 @@ impl Default for Control {
             refused_log: None,
             slot: None,
             park: None,
+            stuck: None,
             handoff: None,
         }
     }
@@ -120,9 +123,10 @@ impl Worker {
             self.shared.show(State::Serving);
         }
         let shared = Arc::clone(&self.shared);
-        let monitor = thread::Builder::new()
-            .name("oxicorn-monitor".into())
-            .spawn(move || shared.watch_over())?;
+        let monitor = thread::Builder::new().name("oxicorn-monitor".into()).spawn(move || {
+            shared.watch_over();
+            shared.leave_stuck();
+        })?;
         // Set before any application thread can park or unpark it.
         let _ = self.shared.monitor.set(monitor.thread().clone());
         let mut others = Vec::new();
@@ -137,7 +141,9 @@ impl Worker {
             self.crew().members.push(thread.thread().id());
             others.push(thread);
         }
+        let mut hand = self.shared.start_hand()?;
         self.shared.application_thread(0);
+        self.shared.left.store(true, Ordering::Release);
         let mut monitor = Some(monitor);
         self.shared.app.released(&mut || {
             others.append(&mut self.crew().beside);
@@ -151,6 +157,7 @@ impl Worker {
             }
             // It sees the end within a tick.
             let _ = monitor.take().map(JoinHandle::join);
+            let _ = hand.take().map(JoinHandle::join);
         });
         Ok(())
     }
@@ -333,7 +340,7 @@ impl Shared {
     }
 
     /// Has the monitor look around again, if it sleeps.
-    fn wake_monitor(&self) {
+    pub(crate) fn wake_monitor(&self) {
         if self.parked.load(Ordering::SeqCst)
             && let Some(monitor) = self.monitor.get()
         {
@@ -353,9 +360,10 @@ impl Shared {
             // more threads than one the length of each call counts, and the clock must keep up.
             let resting = self.config.threads == 1 && calm > CALM_TICKS;
             thread::sleep(if resting { RESTING_TICK } else { TICK });
-            if !resting {
+            if !resting || self.watch.is_some() {
                 // Keeps the coarse clock going.
-                self.clock.now();
+                poller.now = self.clock.now();
+                self.look_at_deadlines(&mut poller);
             }
             let sequences: Vec<u32> =
                 self.sequences.iter().map(|sequence| sequence.load(Ordering::Acquire)).collect();
@@ -399,7 +407,11 @@ impl Shared {
         self.parked.store(true, Ordering::SeqCst);
         // The poll that waits looks at `parked` after it cleared `waiting`: one of the two is seen.
         while self.waiting.load(Ordering::SeqCst) && self.lock().phase != Phase::Stopped {
-            thread::park_timeout(Duration::from_secs(5));
+            let patience = self.patience_with_requests(self.clock.now()).min(MONITOR_SLEEP);
+            if patience.is_zero() {
+                break;
+            }
+            thread::park_timeout(patience);
         }
         self.parked.store(false, Ordering::SeqCst);
     }
@@ -419,6 +431,7 @@ impl Shared {
             let patience = self.patience(&core, poller.now).min(most);
             self.show_load(&core);
             drop(core);
+            let patience = patience.min(self.patience_with_requests(poller.now));
             if begins && self.hands_over() {
                 self.take_in(poller);
                 self.offer();
@@ -426,6 +439,7 @@ impl Shared {
             wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
             self.kick.reset();
             poller.now = self.clock.now();
+            self.look_at_deadlines(poller);
             self.housekeeping(poller);
             self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
             self.handle_events(poller);
@@ -481,6 +495,8 @@ const BARRED_TICKS: u32 = 12;
 const OFFER: Duration = Duration::from_millis(2);
 /// Longest poll of the monitor: it keeps the coarse clock going.
 const MONITOR_POLL: Duration = Duration::from_millis(20);
+/// Longest sleep of the monitor.
+const MONITOR_SLEEP: Duration = Duration::from_secs(5);
 /// How often thread 0 looks for signals while it has nothing else to do.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Of so many waits for the interpreter one is measured: it takes two readings of the clock.

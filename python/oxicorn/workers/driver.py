@@ -64,6 +64,7 @@ class Driver(ABC):
         if not self.is_open:
             return
         self.handle.turn()
+        self.handle.interrupt()
         self._dispatch()
         if self.after_turn is not None:
             self.after_turn()

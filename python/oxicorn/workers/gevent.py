@@ -17,7 +17,7 @@ from gevent.pywsgi import WSGISecureEnviron
 from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HubDriver", "Socket", "prepare", "report", "serve", "wait"]
+__all__ = ["HubDriver", "Socket", "prepare", "report", "running", "serve", "wait"]
 
 _READ, _WRITE = 1, 2
 
@@ -93,6 +93,12 @@ class Socket(gevent.socket.socket):  # type: ignore[misc]
         while sent < len(rest) and self.timeout != 0:
             sent += super().send(rest[sent:], flags)
         return sent
+
+
+def running() -> object | None:
+    """The greenlet that runs, into which an error can be thrown; none in the hub."""
+    current = gevent.getcurrent()
+    return None if current is get_hub() else current
 
 
 class HubDriver(Driver):

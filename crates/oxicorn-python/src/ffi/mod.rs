@@ -5,13 +5,14 @@
 
 mod responder;
 
+use std::ffi::c_ulong;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::{io, ptr, slice};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use pyo3::types::string::PyStringData;
+use pyo3::types::{PyString, PyType};
 
 pub(crate) use responder::{Arguments, Responder, Returned, responder_type};
 
@@ -96,6 +97,25 @@ pub(crate) fn released(_py: Python<'_>, wait: &mut dyn FnMut()) {
 pub(crate) fn is_unshared(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: `object` keeps it alive, and has the token of an attached thread.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
+/// The calling thread, as `threading.get_ident()` names it.
+pub(crate) fn thread_ident(_py: Python<'_>) -> c_ulong {
+    // SAFETY: it asks for nothing.
+    unsafe { ffi::PyThread_get_thread_ident() }
+}
+
+/// Has an exception raised in a thread at its next step in Python, or takes back one that was not
+/// raised yet. A thread that is gone is left alone.
+pub(crate) fn set_async_exception(
+    _py: Python<'_>,
+    thread: c_ulong,
+    exception: Option<&Bound<'_, PyType>>,
+) {
+    let exception = exception.map_or(ptr::null_mut(), |exception| exception.as_ptr());
+    // SAFETY: the thread is attached (`_py`); `exception` is null or a live class, of which CPython
+    // takes a reference of its own; a thread is looked up by the number, which need not exist.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread.cast_signed(), exception) };
 }
 
 /// Duplicates a descriptor that Python code named; an error when it is not open.

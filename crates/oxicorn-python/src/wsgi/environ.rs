@@ -25,6 +25,7 @@ pub(super) struct Constants<'a, 'py> {
     pub(super) input: &'a Bound<'py, PyAny>,
     pub(super) errors: &'a Bound<'py, PyAny>,
     pub(super) file_wrapper: &'a Bound<'py, PyAny>,
+    pub(super) deadline: &'a Bound<'py, PyAny>,
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
 }
@@ -62,6 +63,7 @@ pub(super) fn template(
     template.set_item(&keys.file_wrapper, constants.file_wrapper)?;
     template.set_item(&keys.early_hints, py.None())?;
     template.set_item(&keys.client_disconnected, py.None())?;
+    template.set_item(&keys.deadline, constants.deadline)?;
     Ok(template.unbind())
 }
 

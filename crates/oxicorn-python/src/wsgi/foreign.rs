@@ -12,31 +12,41 @@ use crate::errors;
 /// Pause between two looks at a state that another call has.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The two functions of a loop; both may switch to another call on this thread, so nothing may be
+/// The functions of a loop; `wait` and `report` may switch to another call on this thread, so nothing may be
 /// locked, lent out or released around them.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     wait: Py<PyAny>,
     report: Option<Py<PyAny>>,
     socket: Option<Py<PyAny>>,
+    running: Option<Py<PyAny>>,
 }
 
 impl Foreign {
     /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1.
     /// `report(environ, type, value, traceback)` gets what the application raised; unless it says
-    /// that it has dealt with it, the error log gets it too. `socket(fileno=fd)` makes a socket whose waits are the loop's; without
-    /// it there are no WebSockets.
+    /// that it has dealt with it, the error log gets it too. `socket(fileno=fd)` makes a socket whose
+    /// waits are the loop's; without it there are no WebSockets. `running()` gives the call that
+    /// runs, whose `throw(error)` interrupts it, or `None` if it is the loop itself.
     pub(crate) fn new(
         wait: Py<PyAny>,
         report: Option<Py<PyAny>>,
         socket: Option<Py<PyAny>>,
+        running: Option<Py<PyAny>>,
     ) -> Self {
-        Self { wait, report, socket }
+        Self { wait, report, socket, running }
     }
 
     /// What makes a socket of a descriptor.
     pub(super) fn socket<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
         self.socket.as_ref().map(|socket| socket.bind(py))
+    }
+
+    /// The call that runs, if it can be interrupted.
+    pub(super) fn caller(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(running) = &self.running else { return Ok(None) };
+        let call = running.bind(py).call0()?;
+        Ok((!call.is_none()).then(|| call.unbind()))
     }
 
     /// Waits for a socket; `false` leaves an exception set for whoever called into the exchange.

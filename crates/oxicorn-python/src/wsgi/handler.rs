@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use oxicorn_http::proxy::Peer;
-use oxicorn_worker::{Application, Exchange, Request};
+use oxicorn_worker::{Application, Deadline, Exchange, Request, Step};
 use pyo3::prelude::*;
 
 use super::websocket::python_socket;
@@ -56,6 +56,10 @@ impl Application for HandlerApplication {
 
     fn released(&self, wait: &mut dyn FnMut()) {
         self.inner.released(wait);
+    }
+
+    fn overdue(&self, deadline: &Deadline, step: Step) {
+        self.inner.overdue(deadline, step);
     }
 
     fn checkpoint(&self) -> bool {

@@ -15,6 +15,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyModule};
 
+use super::overdue::interruption;
 use super::transaction::{Lease, Live};
 use crate::ffi::Responder;
 
@@ -226,8 +227,10 @@ impl Live {
             let outcome = if foreign { read() } else { py.detach(read) };
             self.unread = unread;
             match outcome {
-                // What the loop raised where it was waited for.
-                Err(BodyError::Interrupted) => return Err(PyErr::fetch(py)),
+                // What the loop raised where it was waited for, or a time limit.
+                Err(BodyError::Interrupted) => {
+                    return Err(PyErr::take(py).unwrap_or_else(|| interruption(py)));
+                }
                 Ok(read) => self.body_ended = read == 0,
                 Err(error) => self.body_error = Some(error),
             }

@@ -11,6 +11,7 @@ mod file_wrapper;
 mod foreign;
 mod handler;
 mod input;
+mod overdue;
 mod proxied;
 mod request_hooks;
 mod shapes;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_worker::error_log::{CRITICAL, ERROR};
-use oxicorn_worker::{About, Application, Body, BodyError, Exchange, Request, RequestIds};
+use oxicorn_worker::{About, Application, Body, BodyError, Exchange, Request, RequestIds, Step};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
@@ -34,6 +35,8 @@ use self::file_wrapper::{FileWrapper, PlainFiles};
 pub(crate) use self::foreign::Foreign;
 pub(crate) use self::handler::HandlerApplication;
 use self::input::{MemoryInput, StreamInput};
+pub(crate) use self::overdue::Deadline;
+use self::overdue::{Listed, Overdue, is_interruption};
 use self::request_hooks::{FieldLine, RequestHooks};
 use crate::errors::{self, ErrorStream};
 use crate::ffi::{self, Responder};
@@ -64,6 +67,7 @@ pub(crate) struct WsgiApplication {
     files: PlainFiles,
     hooks: Option<RequestHooks>,
     foreign: Option<Arc<Foreign>>,
+    overdue: Option<Overdue>,
     warned_dropped: AtomicBool,
     warned_excess: AtomicBool,
     /// The field of the request that brings its id, as environ has it.
@@ -140,10 +144,12 @@ impl WsgiApplication {
         let input = Bound::new(py, MemoryInput::new(py, b""))?;
         let errors = Bound::new(py, ErrorStream)?;
         let file_wrapper = py.get_type::<FileWrapper>();
+        let deadline = Bound::new(py, Deadline::none())?;
         let constants = Constants {
             input: input.as_any(),
             errors: errors.as_any(),
             file_wrapper: file_wrapper.as_any(),
+            deadline: deadline.as_any(),
             multithread,
             multiprocess,
         };
@@ -163,6 +169,7 @@ impl WsgiApplication {
             files: PlainFiles::new(py)?,
             hooks: hooks.map(RequestHooks::new),
             foreign: None,
+            overdue: None,
             warned_dropped: AtomicBool::new(false),
             warned_excess: AtomicBool::new(false),
             interrupt: Mutex::new(None),
@@ -180,6 +187,17 @@ impl WsgiApplication {
     /// Puts the calls under a loop of Python's; to be done before the first one.
     pub(crate) fn under(&mut self, foreign: Arc<Foreign>) {
         self.foreign = Some(foreign);
+    }
+
+    /// Runs requests under time limits; to be done before the first one. `is_worker` is whether the
+    /// process is one, and not somebody else's.
+    ///
+    /// # Errors
+    ///
+    /// An exception of Python's own (out of memory).
+    pub(crate) fn limit(&mut self, py: Python<'_>, is_worker: bool) -> PyResult<()> {
+        self.overdue = Some(Overdue::new(py, is_worker)?);
+        Ok(())
     }
 
     /// Has every request's environ say this too, in place of what the server says of itself.
@@ -231,6 +249,10 @@ impl WsgiApplication {
         }
         environ.set_item(&self.keys.early_hints, responder.object(py))?;
         environ.set_item(&self.keys.client_disconnected, responder.object(py))?;
+        if self.overdue.is_some() {
+            let deadline = Bound::new(py, Deadline::of(py, responder.slot()))?;
+            environ.set_item(&self.keys.deadline, deadline)?;
+        }
         let mut cache = self.cache();
         if let Some(template) = learned {
             cache.learn(template, request)?;
@@ -297,13 +319,21 @@ impl WsgiApplication {
 
     /// Calls the application and sends what it returns.
     fn answer(&self, py: Python<'_>, call: &Call<'_>, responder: &Responder) {
-        match ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py)) {
-            Ok(result) if call.socket.is_some() && websocket::is_over(py, responder) => {
+        let listed = match &self.overdue {
+            None => Ok(None),
+            Some(overdue) => overdue.enter(py, responder.slot()),
+        };
+        let called = listed.and_then(|listed| {
+            ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py))
+                .map(|result| (result, listed))
+        });
+        match called {
+            Ok((result, _)) if call.socket.is_some() && websocket::is_over(py, responder) => {
                 if let Err(error) = close(&result) {
                     call.report(py, &error);
                 }
             }
-            Ok(result) => self.respond(py, call, responder, &result),
+            Ok((result, listed)) => self.respond(py, call, responder, &result, listed),
             Err(error) => fail(py, call, responder, Some(Failure::Application(error))),
         }
     }
@@ -315,11 +345,14 @@ impl WsgiApplication {
         call: &Call<'_>,
         responder: &Responder,
         result: &Bound<'_, PyAny>,
+        listed: Option<Listed<'_, '_>>,
     ) {
         let slot = responder.slot();
         let sent = catch_unwind(AssertUnwindSafe(|| body::send(py, slot, result, &self.files)));
         // Once for every result, however the sending ended (PEP 3333).
         let closed = close(result);
+        // The application does not have it any more: nothing may interrupt what follows.
+        drop(listed);
         let failure = match sent {
             Ok(Ok(())) => {
                 if let Err(error) = &closed {
@@ -404,6 +437,12 @@ impl Application for WsgiApplication {
         Python::attach(|py| ffi::released(py, wait));
     }
 
+    fn overdue(&self, deadline: &oxicorn_worker::Deadline, step: Step) {
+        if let Some(overdue) = &self.overdue {
+            Python::attach(|py| overdue.overdue(py, deadline, step));
+        }
+    }
+
     fn checkpoint(&self) -> bool {
         Python::attach(|py| {
             let Err(error) = py.check_signals() else { return true };
@@ -425,10 +464,11 @@ impl Application for WsgiApplication {
 
 /// Logs a failure and ends the response with an error page or a cut; `None` is a panic of ours.
 fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<Failure>) {
-    let (gone, body_error) = {
+    let (gone, body_error, interrupted) = {
         let live = responder.slot().claim(py);
-        (live.is_gone(), live.body_error)
+        (live.is_gone(), live.body_error, live.is_interrupted())
     };
+    let mut status = 500;
     match &failure {
         _ if call.socket.is_some() && websocket::is_end(py, responder, failure.as_ref()) => return,
         Some(Failure::Gone) => log::debug!(target: ERROR, "client gone: {}", call.doing()),
@@ -437,6 +477,10 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
             if (gone || body_error.is_some()) && error.is_instance_of::<PyOSError>(py) =>
         {
             log::debug!(target: ERROR, "client gone: {}: {error}", call.doing());
+        }
+        // What there is to say was said when it was interrupted.
+        Some(Failure::Application(error)) if interrupted && is_interruption(error, py) => {
+            status = 504;
         }
         Some(Failure::Application(error))
             if responder
@@ -454,7 +498,7 @@ fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<
         Some(BodyError::TooLarge) => 413,
         Some(BodyError::TooSlow) => 408,
         Some(_) => 400,
-        None => 500,
+        None => status,
     });
 }
 

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 
 use super::body::Failure;
 use super::foreign::Foreign;
+use super::overdue::interruption;
 
 /// Up to this many bytes an item is copied behind what precedes it and sent in one piece.
 pub(super) const JOIN: usize = 32 * 1024;
@@ -255,6 +256,12 @@ impl Live {
         self.exchange.as_mut().expect("an open request has its exchange")
     }
 
+    /// Whether the request was interrupted, as it is over its time limit.
+    pub(super) fn is_interrupted(&self) -> bool {
+        let deadline = self.exchange.as_ref().and_then(Exchange::deadline);
+        deadline.is_some_and(|deadline| deadline.is_interrupted())
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
@@ -449,6 +456,9 @@ impl Live {
         } else {
             py.detach(|| exchange.wait_room())
         };
+        if waited.is_err() && self.is_interrupted() {
+            return Err(Failure::Application(interruption(py)));
+        }
         self.gone |= waited.is_err();
         Ok(waited?)
     }

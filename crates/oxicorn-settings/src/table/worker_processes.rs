@@ -200,6 +200,57 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "request_timeout",
+        section: Section::WorkerProcesses,
+        flags: &["--request-timeout"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "0",
+        short: "Time one request may take in the application; 0 is no limit",
+        long: "After it the log shows where the request is, and \
+           `oxicorn.errors.RequestTimeout` is raised there, and in no other request. If it is not \
+           caught, the answer is 504, or a cut if something was sent. What waits in C, as for a \
+           database, sees it only when it comes back. `environ[\"oxicorn.deadline\"]` tells what is \
+           left and can give more. With one thread, keep it below `timeout`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.request_timeout = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "request_timeout_log",
+        section: Section::WorkerProcesses,
+        flags: &["--request-timeout-log"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "0",
+        short: "Time after which the log shows where a request is; 0 is never",
+        long: "The request goes on. It works with and without `request_timeout`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.request_timeout_log = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "request_timeout_grace",
+        section: Section::WorkerProcesses,
+        flags: &["--request-timeout-grace"],
+        meta: "SECONDS",
+        kind: Kind::Seconds,
+        default: "5",
+        short: "Time to end for a request that is over `request_timeout`",
+        long: "After it the client gets its 504 or cut all the same, the log shows all stacks of \
+           the worker, and the worker is replaced: the new one boots first, and the old one \
+           finishes its other requests.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.request_timeout_grace = value.seconds()?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "worker_handoff",
         section: Section::WorkerProcesses,
         flags: &["--worker-handoff"],

@@ -1,5 +1,6 @@
 //! A worker over real sockets, with a fake application in Python's place.
 
+mod deadlines;
 mod driver;
 mod foreign;
 mod handoff;

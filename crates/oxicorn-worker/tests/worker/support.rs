@@ -9,7 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use oxicorn_http::h1::encode::{BodyWriter, ResponseHead};
-use oxicorn_worker::{Application, Body, Config, Control, Exchange, Request, Sent, Worker};
+use oxicorn_worker::{
+    Application, Body, Config, Control, Deadline, Exchange, Request, Sent, Step, Worker,
+};
 
 /// What the fake application does, by path:
 /// `/echo` answers with the body; `/sleep/MS` waits; `/hold` waits for [`Fake::release`]; `/big/N` answers N bytes in pieces of 64 KiB;
@@ -23,6 +25,9 @@ pub(crate) struct Fake {
     pub(crate) running: AtomicUsize,
     pub(crate) most_running: AtomicUsize,
     released: AtomicBool,
+    /// What was to be shown or interrupted, and whether `/hold` lets itself be.
+    pub(crate) overdue: Mutex<Vec<(String, Step)>>,
+    pub(crate) obeys: AtomicBool,
 }
 
 impl Fake {
@@ -117,6 +122,13 @@ impl Application for Fake {
 
     fn released(&self, wait: &mut dyn FnMut()) {
         wait();
+    }
+
+    fn overdue(&self, deadline: &Deadline, step: Step) {
+        self.overdue.lock().expect("no panic").push((deadline.to_string(), step));
+        if step == Step::Interrupt && self.obeys.load(Ordering::SeqCst) {
+            self.release();
+        }
     }
 
     fn checkpoint(&self) -> bool {
