@@ -14,6 +14,7 @@ use rustix::net::{
 };
 use rustix::process::{Gid, Uid, umask};
 
+use crate::stream::send_at_once;
 use crate::{OsError, inherit};
 
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
@@ -215,6 +216,8 @@ fn inet(host: &str, port: u16, options: &Options) -> io::Result<OwnedFd> {
         sockopt::set_ipv6_v6only(&socket, options.v6_only)?;
     }
     bind(&socket, address)?;
+    // A client may connect before a worker is there to do it.
+    send_at_once(socket.as_fd());
     listen(&socket, options.backlog)?;
     Ok(socket)
 }
