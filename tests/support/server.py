@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -229,6 +230,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port that was free a moment ago, for the few tests that cannot use port 0."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A TCP port that was free a moment ago, for the few tests that cannot use port 0.
+
+    It is below those that the kernel gives to connections, or one of them might have it next.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10000, max(first, 20000))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
