@@ -23,7 +23,9 @@ STARTED = {
     "streaming",
     "upload",
     "django_app",
+    "eventlet_server",
     "gevent_server",
+    "tornado_server",
     "websocket_app",
 }
 
@@ -92,11 +94,19 @@ def test_upload(example, dial):
     assert peer.response().body == expected.encode()
 
 
-def test_gevent(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("gevent_server", b"0\n1\n2\n"),
+        ("tornado_server", b"the loop went on\n"),
+        ("eventlet_server", b"0\n1\n2\n"),
+    ],
+)
+def test_servers_on_other_loops(name, body, tmp_path):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    program = [sys.executable, "gevent_server.py", str(port)]
+    program = [sys.executable, f"{name}.py", str(port)]
     log = tmp_path / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(program, cwd=EXAMPLES, env=environment(), stderr=file)
@@ -109,8 +119,10 @@ def test_gevent(tmp_path):
             except OSError:
                 return None  # it does not listen yet
 
-        assert eventually(answer) == b"0\n1\n2\n"
-        eventually(lambda: '"GET / HTTP/1.1" 200' in log.read_text())
+        assert eventually(answer) == body
+        # Tornado's lines are for those who turn on its logger.
+        if name != "tornado_server":
+            eventually(lambda: '"GET / HTTP/1.1" 200' in log.read_text())
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)

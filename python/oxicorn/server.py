@@ -90,6 +90,13 @@ _MASTER_ONLY = {
     "workers",
 }
 
+# What takes the place of a worker class.
+_LOOPS = {
+    "eventlet": "oxicorn.eventlet.server",
+    "gevent": "oxicorn.gevent.WSGIServer",
+    "tornado": "oxicorn.tornado.HTTPServer",
+}
+
 # The handlers that a process starts with: a program that has set others wants to keep them.
 _UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)
 
@@ -396,8 +403,8 @@ def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
     elif (host, port) != (_HOST, _PORT):
         raise TypeError("give either `bind` or `host` and `port`")
     settings = CommandLine([], {}).settings(framework=values)
-    if settings.worker_class == "gevent":
-        raise TypeError("`worker_class`: in a program, use oxicorn.gevent.WSGIServer")
+    if settings.worker_class in _LOOPS:
+        raise TypeError(f"`worker_class`: in a program, use {_LOOPS[settings.worker_class]}")
     return settings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import functools
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from oxicorn import _oxicorn, log_setup, reloader, request_hooks, titles
+from oxicorn import _oxicorn, log_setup, reloader, request_hooks, titles, workers
 from oxicorn.errors import AppImportError
 from oxicorn.logger import tell_of_failure
 from oxicorn.reloader import Reloader
@@ -142,16 +143,15 @@ def run(
         worker.log.close_on_exec()
         if os.getppid() != worker.ppid:
             return 0
-        if settings.worker_class == "gevent":
-            from oxicorn.workers import gevent
-
-            gevent.prepare()
+        host = workers.host(settings)
+        if host is not None:
+            host.prepare()
         worker.wsgi = _load(worker, watched)
         if prefix := os.environ.get("SCRIPT_NAME", "").rstrip("/"):
             worker.wsgi = UnderPrefix(worker.wsgi, prefix)
         server.call("post_worker_init", worker)
         flow = log_setup.flow(settings, worker.log)
-        # After gevent's changes to locks and threads.
+        # After a loop's changes to locks and threads.
         worker._carrier = carrier = log_setup.Carrier(worker)
         descriptors = [listener.fileno() for listener in worker.sockets]
         given: dict[str, Any] = {
@@ -165,11 +165,12 @@ def run(
         }
         engine: _oxicorn.Engine | _oxicorn.LoopHandle
         serve: Callable[[], int]
-        if settings.worker_class == "gevent":
-            given.update(socket=gevent.Socket, report=gevent.report, running=gevent.running)
-            handle = _oxicorn.LoopHandle(worker.wsgi, settings, descriptors, gevent.wait, **given)
+        if host is not None:
+            given.update(socket=host.socket, report=host.report, running=host.running)
+            wsgi = host.adapt(worker.wsgi)
+            handle = _oxicorn.LoopHandle(wsgi, settings, descriptors, host.wait, **given)
             deliver = carrier.deliver if any(flow) else None
-            engine, serve = handle, lambda: gevent.serve(handle, settings, deliver)
+            engine, serve = handle, functools.partial(host.serve, handle, settings, deliver)
         else:
             threads = _oxicorn.Engine(worker.wsgi, settings, descriptors, passage=passage, **given)
             engine, serve = threads, threads.run
@@ -277,11 +278,13 @@ def _take_over_signals(
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # The one that eventlet puts in its place may not be called everywhere.
+    write = os.write
 
     def tell(number: int, frame: FrameType | None) -> None:
         # A pipe that is full has been told.
         with contextlib.suppress(OSError):
-            os.write(writer, bytes((number,)))
+            write(writer, bytes((number,)))
 
     def reopen(number: int, frame: FrameType | None) -> None:
         tell(number, frame)

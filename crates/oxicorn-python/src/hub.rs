@@ -1,13 +1,14 @@
-//! The engine under an event loop of Python's, such as gevent's hub.
+//! The engine under an event loop of Python's, such as gevent's hub or Tornado's loop.
 
 use std::os::fd::{AsFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
-use oxicorn_worker::{Application, Control, ForeignWorker, Ready};
-use pyo3::exceptions::PyRuntimeError;
+use oxicorn_worker::{Application, Control, ForeignWorker, Park, Ready};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -23,7 +24,7 @@ pub(crate) struct ReadyRequest(Mutex<Option<Ready>>);
 
 /// Serves a WSGI application on open listeners, driven by a loop that watches one descriptor.
 ///
-/// All methods are for the thread of the loop.
+/// With `wait` all methods are for the thread of the loop; without it `next` and `run` are for any.
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct LoopHandle {
     /// `None` when a handler of Python's takes its place.
@@ -36,11 +37,12 @@ pub(crate) struct LoopHandle {
 impl LoopHandle {
     /// Gets ready; descriptors are duplicated, and stay the caller's.
     ///
-    /// `wait(fd, writing, seconds)` waits in the loop's way, `report(environ, type, value,
-    /// traceback)` gets what the application raises (without it the error log does),
-    /// `socket(fileno=fd)` makes a socket that waits in the loop's way (without it there are no
-    /// WebSockets), `running()` gives the call that runs, whose `throw(error)` interrupts it, or None
-    /// in the loop, and `environ` is merged over what the server says of itself. A `handler(socket,
+    /// `wait(fd, writing, seconds)` waits in the loop's way (without it the calling thread is
+    /// blocked), `report(environ, type, value, traceback)` gets what the application raises (without
+    /// it the error log does), `socket(fileno=fd)` makes a socket that waits in the loop's way
+    /// (without it there are no WebSockets), `running()` gives the call that runs, whose
+    /// `throw(error)` interrupts it, or None in the loop, and `environ` is merged over what the
+    /// server says of itself. A `handler(socket,
     /// address)` serves connections from their first request on in place of the application. The
     /// rest is as for `Engine`.
     #[new]
@@ -51,7 +53,7 @@ impl LoopHandle {
         app: Py<PyAny>,
         settings: &Settings,
         listener_fds: Vec<RawFd>,
-        wait: Py<PyAny>,
+        wait: Option<Py<PyAny>>,
         report: Option<Py<PyAny>>,
         socket: Option<Py<PyAny>>,
         running: Option<Py<PyAny>>,
@@ -78,9 +80,10 @@ impl LoopHandle {
         if socket.is_none() {
             config.websockets = 0;
         }
+        let multithread = wait.is_none() && config.threads > 1;
         let foreign = Arc::new(Foreign::new(wait, report, socket, running));
         let siblings = config.has_siblings;
-        let mut app = WsgiApplication::new(py, app, &names, false, siblings, request_hooks)?;
+        let mut app = WsgiApplication::new(py, app, &names, multithread, siblings, request_hooks)?;
         if let Some(ids) = &config.request_ids {
             app.name_requests(py, ids);
         }
@@ -92,7 +95,10 @@ impl LoopHandle {
             app.merge_environ(py, environ)?;
         }
         let ended_by = Arc::new(AtomicU8::new(0));
-        let parking = Arc::clone(&foreign);
+        let park: Option<Park> = foreign.waits().then(|| -> Park {
+            let foreign = Arc::clone(&foreign);
+            Box::new(move |fd, interest, within| foreign.park(fd, interest, within))
+        });
         let [served, refused] = log::access_logs(access_log);
         let control = Control {
             signals: signal_fd.map(adopt).transpose()?,
@@ -102,10 +108,10 @@ impl LoopHandle {
             access_log: served,
             refused_log: refused,
             slot: slot.map(Slot::record),
-            // Its greenlets are never all busy.
+            // What is busy, and what is idle, is the loop's affair.
             handoff: None,
             stuck: on_stuck(notify_fd, stacks_signal)?,
-            park: Some(Box::new(move |fd, interest, within| parking.park(fd, interest, within))),
+            park,
         };
         let mut kept = None;
         let app: Arc<dyn Application> = match handler {
@@ -179,9 +185,12 @@ impl LoopHandle {
         Ok(())
     }
 
-    /// Stops accepting and finishes what is open.
-    fn drain(&self) -> PyResult<()> {
-        self.worker()?.drain();
+    /// Stops accepting and finishes what is open, within `graceful_timeout` or these seconds.
+    #[pyo3(signature = (within = None))]
+    fn drain(&self, within: Option<f64>) -> PyResult<()> {
+        let within = within.map(Duration::try_from_secs_f64).transpose();
+        let within = within.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        self.worker()?.drain(within);
         Ok(())
     }
 

@@ -73,6 +73,10 @@ pub enum WorkerClass {
     Thread,
     /// Greenlets on gevent's hub.
     Gevent,
+    /// Tornado's loop, on its thread or on `threads` beside it.
+    Tornado,
+    /// Green threads on eventlet's hub.
+    Eventlet,
 }
 
 /// A typed value.
@@ -252,6 +256,8 @@ impl WorkerClass {
             Self::Sync => "sync",
             Self::Thread => "gthread",
             Self::Gevent => "gevent",
+            Self::Tornado => "tornado",
+            Self::Eventlet => "eventlet",
         }
     }
 }
@@ -461,10 +467,12 @@ fn parse_seconds(raw: &Raw) -> Result<Value, Unfit> {
 }
 
 fn parse_worker_class(raw: &Raw) -> Result<Value, Unfit> {
+    let unfit = |why| {
+        let expected = format!("`sync`, `gthread`, `gevent`, `tornado` or `eventlet` ({why})");
+        Err(Unfit(expected.into()))
+    };
     let Raw::Text(name) = raw else {
-        return Err(Unfit::from(
-            "`sync`, `gthread` or `gevent` (classes are not available in this version)",
-        ));
+        return unfit("classes are not available in this version");
     };
     match name.as_str() {
         "sync" | "gunicorn.workers.sync.SyncWorker" => Ok(Value::WorkerClass(WorkerClass::Sync)),
@@ -478,15 +486,16 @@ fn parse_worker_class(raw: &Raw) -> Result<Value, Unfit> {
         | "gunicorn.workers.ggevent.GeventPyWSGIWorker" => {
             Ok(Value::WorkerClass(WorkerClass::Gevent))
         }
-        "eventlet" | "tornado" => Err(Unfit::from(
-            "`sync`, `gthread` or `gevent` (this one is not available in this version of oxicorn)",
-        )),
-        name if name == "asgi" || name.contains("uvicorn") => Err(Unfit::from(
-            "`sync`, `gthread` or `gevent` (oxicorn serves WSGI applications, not ASGI)",
-        )),
-        _ => Err(Unfit::from(
-            "`sync`, `gthread` or `gevent` (worker classes of other packages are not available)",
-        )),
+        "tornado" | "gunicorn.workers.gtornado.TornadoWorker" => {
+            Ok(Value::WorkerClass(WorkerClass::Tornado))
+        }
+        "eventlet" | "gunicorn.workers.geventlet.EventletWorker" => {
+            Ok(Value::WorkerClass(WorkerClass::Eventlet))
+        }
+        name if name == "asgi" || name.contains("uvicorn") => {
+            unfit("oxicorn serves WSGI applications, not ASGI")
+        }
+        _ => unfit("worker classes of other packages are not available"),
     }
 }
 
@@ -547,14 +556,19 @@ mod tests {
 
     #[test]
     fn foreign_worker_classes_are_refused_with_a_reason() {
-        let Err(Unfit(expected)) = parse(Kind::WorkerClass, "eventlet") else { panic!("accepted") };
-        assert!(expected.contains("not available in this version"));
+        let Err(Unfit(expected)) = parse(Kind::WorkerClass, "meinheld.gmeinheld.MeinheldWorker")
+        else {
+            panic!("accepted")
+        };
+        assert!(expected.contains("of other packages"));
         let Err(Unfit(expected)) = parse(Kind::WorkerClass, "uvicorn.workers.UvicornWorker") else {
             panic!("accepted")
         };
         assert!(expected.contains("ASGI"));
         assert!(parse(Kind::WorkerClass, "gthread").is_ok());
         assert!(parse(Kind::WorkerClass, "gevent_pywsgi").is_ok());
+        assert!(parse(Kind::WorkerClass, "tornado").is_ok());
+        assert!(parse(Kind::WorkerClass, "eventlet").is_ok());
     }
 
     #[test]

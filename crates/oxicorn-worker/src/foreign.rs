@@ -1,9 +1,10 @@
-//! A worker under somebody else's event loop, such as gevent's hub: one thread, no monitor.
+//! A worker under somebody else's event loop, such as gevent's hub or Tornado's: no monitor.
 //!
 //! The loop watches [`fileno`](ForeignWorker::fileno), calls [`turn`](ForeignWorker::turn) when it
 //! is readable or [`next_deadline`](ForeignWorker::next_deadline) is over, and runs what
-//! [`next_ready`](ForeignWorker::next_ready) gives in its own way. A call may be left in the middle
-//! and another one begun on the same thread, so nothing is locked or borrowed while one runs.
+//! [`next_ready`](ForeignWorker::next_ready) gives in its own way: on its own thread, where a call
+//! may be left in the middle and another one begun, or on threads beside it. So nothing is locked
+//! or borrowed while one runs.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +46,10 @@ impl Drop for Ready {
 }
 
 impl ForeignWorker {
-    /// Gets ready to serve. [`Control::park`] should be set, or a slow client stops the loop.
+    /// Gets ready to serve.
+    ///
+    /// With [`Control::park`] all calls belong on the loop's thread. Without it a request that waits
+    /// for its client blocks its thread, which should not be the loop's then.
     ///
     /// # Errors
     ///
@@ -73,7 +77,7 @@ impl ForeignWorker {
     /// One round of polling without waiting: accepts, reads, refuses, flushes, looks at time limits,
     /// and queues requests that are complete.
     pub fn turn(&self) {
-        // Never waits: only one thread calls it, and nothing in it can call it again.
+        // Never waits: only the loop's thread calls it, and nothing in it can call it again.
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
         let poller = &mut *poller;
         let shared = &self.shared;
@@ -104,6 +108,8 @@ impl ForeignWorker {
     }
 
     /// Runs the application for a request, to the end of its response.
+    ///
+    /// What it leaves to be done ends the loop's wait for [`fileno`](Self::fileno).
     pub fn run(&self, mut ready: Ready) {
         let Some(channel) = ready.channel.take() else { return };
         let now = self.shared.clock.now();
@@ -135,9 +141,10 @@ impl ForeignWorker {
         }
     }
 
-    /// Stops accepting and finishes what is open; see [`is_over`](Self::is_over).
-    pub fn drain(&self) {
-        self.shared.drain(self.shared.config.graceful_timeout);
+    /// Stops accepting and finishes what is open, within this time or `graceful_timeout`; see
+    /// [`is_over`](Self::is_over). A second call may shorten the time.
+    pub fn drain(&self, within: Option<Duration>) {
+        self.shared.drain(within.unwrap_or(self.shared.config.graceful_timeout));
     }
 
     /// Ends: what is open is cut.

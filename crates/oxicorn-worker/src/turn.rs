@@ -142,7 +142,7 @@ impl Shared {
         }
         let exchange = self.app.call(request, exchange);
         drop(inside);
-        if self.control.park.is_some() {
+        if self.monitor.get().is_none() {
             // There is no monitor that would keep the coarse clock going.
             self.clock.now();
         }

@@ -2,23 +2,77 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
+from oxicorn._oxicorn import LoopHandle
 from oxicorn.errors import Error
+
+__all__ = ["Host", "check", "host"]
+
+# The packages behind the worker classes, with the oldest version that has what is used.
+_PACKAGES = {"eventlet": (0, 33), "gevent": (24, 2), "tornado": (6, 3)}
+
+
+def _unchanged(app: Callable[..., Any]) -> Callable[..., Any]:
+    return app
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a worker has to know of a library's loop; its module has one, named `HOST`."""
+
+    prepare: Callable[[], None]
+    """Called in a new worker before the application is loaded."""
+    serve: Callable[[LoopHandle, Any, Callable[[], object] | None], int]
+    """Serves with these settings until the handle is over; gives the signal that ended it.
+
+    The third argument, if there is one, brings the engine's messages to a logger of Python's.
+    """
+    wait: Callable[[int, bool, float], None] | None = None
+    """How a request on the loop's thread waits; see `LoopHandle`."""
+    socket: Callable[..., Any] | None = None
+    """What makes a socket whose waits are the loop's; see `LoopHandle`."""
+    report: Callable[..., bool] | None = None
+    """What is told of the application's failures; see `LoopHandle`."""
+    running: Callable[[], Any] | None = None
+    """The call that runs, for interruptions; see `LoopHandle`."""
+    adapt: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
+    """Makes a WSGI callable of what was loaded."""
 
 
 def check(settings: Any) -> None:
     """Raises `Error` when the library that the worker class needs is not there."""
-    if settings.worker_class != "gevent":
+    name = settings.worker_class
+    if name not in _PACKAGES:
         return
     try:
-        import gevent
+        importlib.import_module(name)
+        version = metadata.version(name)
     except ImportError as error:
         raise Error(
-            f"worker_class: `gevent` needs the package of that name ({error}): pip install gevent"
+            f"worker_class: `{name}` needs the package of that name ({error}): pip install {name}"
         ) from None
-    version = tuple(int(part) for part in gevent.__version__.split(".")[:2] if part.isdigit())
-    if version < (24, 2):
+    if name != "gevent" and settings.request_timeout:
+        # Their calls block the loop, which is what would have to end them.
         raise Error(
-            f"worker_class: gevent {gevent.__version__} is too old: pip install 'gevent>=24.2'"
+            f"request_timeout: there is none with worker_class `{name}`; "
+            "`timeout` still replaces a worker that is stuck"
         )
+    oldest = _PACKAGES[name]
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
+        least = ".".join(map(str, oldest))
+        raise Error(f"worker_class: {name} {version} is too old: pip install '{name}>={least}'")
+
+
+def host(settings: Any) -> Host | None:
+    """The loop of the worker class; None where the engine has its own threads."""
+    name = settings.worker_class
+    if name not in _PACKAGES:
+        return None
+    module = importlib.import_module(f"oxicorn.workers.{name}")
+    found: Host = module.HOST
+    return found

@@ -15,36 +15,12 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGISecureEnviron
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
+from oxicorn.workers import Host
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HubDriver", "Socket", "prepare", "report", "running", "serve", "wait"]
+__all__ = ["HOST", "HubDriver", "Socket", "report", "running", "wait"]
 
 _READ, _WRITE = 1, 2
-
-
-def prepare() -> None:
-    """In a new worker, before the application is loaded: makes the standard library cooperative."""
-    monkey.patch_all()
-    # A hub that the master had, for an application loaded there, is not this process's.
-    gevent.reinit()
-
-
-def serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None = None) -> int:
-    """Serves until it is drained or stopped; gives the number of the signal that ended it.
-
-    `deliver` brings the engine's messages to a logger of Python's.
-    """
-    pool = Pool(max(settings.worker_connections, 1))
-    over = Event()
-    driver = HubDriver(handle, pool.spawn, pool.full, over.set)
-    if deliver is not None:
-        driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
-    driver.begin()
-    try:
-        over.wait()
-    finally:
-        driver.close()
-    return handle.ended_by
 
 
 def wait(fd: int, writing: bool, seconds: float) -> None:
@@ -129,7 +105,7 @@ class HubDriver(Driver):
             self._timer.stop()
             self._timer.close()
         self._timer = self._hub.loop.timer(seconds)
-        self._timer.start(self.turn)
+        self._timer.start(self.turn_when_due)
 
     def unwatch(self) -> None:
         for watcher in (self._watcher, self._timer):
@@ -151,3 +127,29 @@ class HubDriver(Driver):
 
     def fail(self, where: object) -> None:
         self._hub.handle_error(where, *sys.exc_info())
+
+
+def _prepare() -> None:
+    # Makes the standard library cooperative.
+    monkey.patch_all()
+    # A hub that the master had, for an application loaded there, is not this process's.
+    gevent.reinit()
+
+
+def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None) -> int:
+    pool = Pool(max(settings.worker_connections, 1))
+    over = Event()
+    driver = HubDriver(handle, pool.spawn, pool.full, over.set)
+    if deliver is not None:
+        driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
+    driver.begin()
+    try:
+        over.wait()
+    finally:
+        driver.close()
+    return handle.ended_by
+
+
+HOST = Host(
+    prepare=_prepare, serve=_serve, wait=wait, socket=Socket, report=report, running=running
+)

@@ -16,20 +16,21 @@ const LOOK: Duration = Duration::from_millis(5);
 /// locked, lent out or released around them.
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    wait: Py<PyAny>,
+    wait: Option<Py<PyAny>>,
     report: Option<Py<PyAny>>,
     socket: Option<Py<PyAny>>,
     running: Option<Py<PyAny>>,
 }
 
 impl Foreign {
-    /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1.
+    /// `wait(fd, writing, seconds)` waits for a descriptor, or only for the time if it is -1; without
+    /// it a request has a thread of its own, which is blocked.
     /// `report(environ, type, value, traceback)` gets what the application raised; unless it says
     /// that it has dealt with it, the error log gets it too. `socket(fileno=fd)` makes a socket whose
     /// waits are the loop's; without it there are no WebSockets. `running()` gives the call that
     /// runs, whose `throw(error)` interrupts it, or `None` if it is the loop itself.
     pub(crate) fn new(
-        wait: Py<PyAny>,
+        wait: Option<Py<PyAny>>,
         report: Option<Py<PyAny>>,
         socket: Option<Py<PyAny>>,
         running: Option<Py<PyAny>>,
@@ -47,6 +48,11 @@ impl Foreign {
         let Some(running) = &self.running else { return Ok(None) };
         let call = running.bind(py).call0()?;
         Ok((!call.is_none()).then(|| call.unbind()))
+    }
+
+    /// Whether all requests share the loop's thread.
+    pub(crate) fn waits(&self) -> bool {
+        self.wait.is_some()
     }
 
     /// Waits for a socket; `false` leaves an exception set for whoever called into the exchange.
@@ -84,6 +90,7 @@ impl Foreign {
     }
 
     fn wait(&self, py: Python<'_>, fd: RawFd, writing: bool, within: Duration) -> PyResult<()> {
-        self.wait.bind(py).call1((fd, writing, within.as_secs_f64())).map(drop)
+        let Some(wait) = &self.wait else { return Ok(()) };
+        wait.bind(py).call1((fd, writing, within.as_secs_f64())).map(drop)
     }
 }

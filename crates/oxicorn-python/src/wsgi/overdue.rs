@@ -101,8 +101,10 @@ impl Overdue {
     ) -> PyResult<Option<Listed<'a, 'py>>> {
         let Some(deadline) = slot.claim(py).exchange().deadline().cloned() else { return Ok(None) };
         let runner = match slot.foreign() {
-            None => Runner::Thread(ffi::thread_ident(py)),
-            Some(foreign) => foreign.caller(py)?.map_or(Runner::Loop, Runner::Call),
+            Some(foreign) if foreign.waits() => {
+                foreign.caller(py)?.map_or(Runner::Loop, Runner::Call)
+            }
+            _ => Runner::Thread(ffi::thread_ident(py)),
         };
         let mut requests = self.lock();
         if deadline.is_interrupted() {

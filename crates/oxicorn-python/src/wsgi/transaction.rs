@@ -110,7 +110,7 @@ impl Slot {
         if let Ok(lease) = self.borrow() {
             return lease;
         }
-        if let Some(foreign) = self.foreign() {
+        if let Some(foreign) = self.foreign().filter(|foreign| foreign.waits()) {
             return self.claim_under(py, foreign);
         }
         let live = py.detach(|| {

@@ -28,11 +28,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "CLASS",
         kind: Kind::WorkerClass,
         default: "sync",
-        short: "How a worker runs the application: sync, gthread or gevent",
+        short: "How a worker runs the application: sync, gthread, gevent, tornado or eventlet",
         long: "All are the same engine, which takes slow clients off the application. `sync` and \
-           `gthread` run it on threads; `gevent` runs each request in a greenlet, at most \
-           `worker_connections` at a time, and patches the standard library first. With one \
-           thread the application runs strictly one request at a time, on the main thread.",
+           `gthread` run it on threads; `gevent` and `eventlet` run each request in a greenlet, at \
+           most `worker_connections` at a time, and patch the standard library first; `tornado` \
+           runs it on the thread of Tornado's loop, or with more than one of `threads` beside it. \
+           With one thread the application runs strictly one request at a time, on the main thread.",
         support: Support::Works,
         apply: |settings, value| {
             settings.worker_class = value.worker_class()?;

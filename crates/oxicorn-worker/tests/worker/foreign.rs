@@ -104,7 +104,7 @@ fn a_drain_ends_when_the_last_request_is_answered() {
     let mut client = Client::of(host.address);
     client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
     let ready = host.ready();
-    host.worker.drain();
+    host.worker.drain(None);
     host.worker.turn();
     assert!(!host.worker.is_over());
     host.worker.run(ready);
