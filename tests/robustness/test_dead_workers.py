@@ -70,6 +70,8 @@ def test_an_idle_worker_that_dies_was_doing_nothing(serve, dial, tmp_path):
 def test_death_at_any_instant_leaves_a_readable_record(serve, dial, tmp_path):
     """Killed again and again under load: the master reports whole lines and never stumbles."""
     server = serve("mortal", workers=2, env={"MORTAL": str(tmp_path)})
+    # A first start of which no worker serves yet would end with one that dies.
+    assert dial(server).get().status == 200
     for _ in range(6):
         victims = eventually(lambda: len(server.workers()) == 2 and server.workers())
         peers = [ask(dial, server, "/") for _ in range(20)]

@@ -37,7 +37,7 @@ def begin(peer, folder, way, name="one"):
 
 
 def told(server, level, what, path, past):
-    line = rf"\[{level}\] {what}: GET {path} client=127\.0\.0\.1 for \d+\.\d{{3}} s, past `{past}`"
+    line = rf"\[{level}\] {what} GET {path} client=127\.0\.0\.1 for \d+\.\d{{3}} s, past `{past}`"
     return re.search(line, server.log())
 
 
@@ -54,7 +54,7 @@ def test_a_request_that_takes_long_is_shown_and_goes_on(serve, dial, folder, mod
     peer = dial(server)
     pid = begin(peer, folder, "sleep")
     eventually(lambda: shown(server, "/sleep/one"))
-    assert told(server, "WARNING", "Request takes long", "/sleep/one", "request_timeout_log")
+    assert told(server, "WARNING", "Request takes long:", "/sleep/one", "request_timeout_log")
     (folder / "one.end").touch()
     assert peer.response().body == str(pid).encode()
     assert server.log().count("Request takes long") == 1
@@ -72,7 +72,7 @@ def test_a_request_that_takes_too_long_is_interrupted(serve, dial, folder, mode,
     response = peer.response()
     assert (response.status, response.get("Connection")) == (504, "close")
     assert peer.closed_by_server()
-    assert told(server, "ERROR", "Request timed out", f"/{way}/one", "request_timeout")
+    assert told(server, "ERROR", "Request timed out:", f"/{way}/one", "request_timeout")
     assert shown(server, f"/{way}/one")
     assert "Traceback" not in server.log()
     eventually(lambda: f'"GET /{way}/one HTTP/1.1" 504' in server.access_log())
@@ -99,7 +99,7 @@ def test_a_response_that_was_begun_is_cut(serve, dial, folder, mode):
     begin(peer, folder, "stream")
     with pytest.raises(ProtocolError):
         peer.response()
-    assert told(server, "ERROR", "Request timed out", "/stream/one", "request_timeout")
+    assert told(server, "ERROR", "Request timed out:", "/stream/one", "request_timeout")
     assert dial(server).get("/").status == 200
 
 
@@ -157,7 +157,7 @@ def test_a_request_that_does_not_end_is_given_up(serve, dial, folder, mode, way)
     assert peer.closed_by_server()
     line = f"GET /{way}/one HTTP/1.1"
     assert server.access_log().count(f'"{line}" 504') == 1
-    assert told(server, "CRITICAL", "Request does not end", f"/{way}/one", "request_timeout_grace")
+    assert told(server, "CRITICAL", "Request does not end:", f"/{way}/one", "request_timeout_grace")
     assert "; its worker is replaced" in server.log()
     # Where it is, also while it keeps the interpreter.
     eventually(lambda: re.search(rf'timed\.py", line \d+,? in (way_{way}|wait)', server.log()))
