@@ -28,7 +28,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "CLASS",
         kind: Kind::WorkerClass,
         default: "sync",
-        short: "How a worker runs the application: sync, gthread, gevent, tornado or eventlet",
+        short: "What runs requests: sync, gthread, gevent, tornado or eventlet",
         long: "All are the same engine, which takes slow clients off the application. `sync` and \
            `gthread` run it on threads; `gevent` and `eventlet` run each request in a greenlet, at \
            most `worker_connections` at a time, and patch the standard library first; `tornado` \
