@@ -93,7 +93,8 @@ def test_clients_that_reset_at_any_point_leave_nothing_behind(serve, dial):
         peer.reset()
     assert dial(server).get("/after").status == 200
     assert server.workers() == workers
-    eventually(lambda: descriptors(workers) <= before + 1)  # the connection of /after
+    # The connection of /after, and what a worker opens once; a leak would be hundreds.
+    eventually(lambda: descriptors(workers) <= before + 8)
 
 
 def descriptors(pids: list[int]) -> int:
