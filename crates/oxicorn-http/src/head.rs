@@ -130,8 +130,9 @@ impl Head {
         }
     }
 
-    /// Whether the client asks for a WebSocket: a GET without a body that names this
-    /// protocol to upgrade to (RFC 6455, section 4.1; whether its key and version are right is for who answers it).
+    /// Whether the client asks for a WebSocket: a GET without a body that names this protocol to
+    /// upgrade to (RFC 6455, section 4.1; whether its key and version are right is for who answers
+    /// it).
     #[must_use]
     pub fn asks_for_websocket(&self, input: &[u8]) -> bool {
         let is_websocket = |field: &Field| {

@@ -16,6 +16,8 @@ const SMALL: usize = 64 * 1024;
 const FULL_BODIES: usize = 64;
 /// Buffers kept for the next large bodies: new memory costs more than the bytes that go into it.
 const SPARE: usize = 8;
+/// Larger ones are not kept: a worker must not hold what one upload needed for ever.
+const SPARE_BYTES: usize = 1024 * 1024;
 /// Least room that is worth reading into directly.
 const DIRECT: usize = 16 * 1024;
 
@@ -190,7 +192,7 @@ impl BodyStore {
             stock.left.fetch_add(self.taken, Ordering::Relaxed);
             self.taken = 0;
             let mut spare = stock.spare();
-            if spare.len() < SPARE {
+            if spare.len() < SPARE && memory.len() <= SPARE_BYTES {
                 spare.push(memory);
             }
         }
@@ -268,6 +270,17 @@ mod tests {
             let Ok(Body::Memory(bytes)) = store.body() else { panic!("not in memory") };
             assert!(bytes[..2 * SMALL].iter().all(|&byte| byte == turn));
             assert_eq!(bytes[2 * SMALL..], [turn + 1; 10]);
+        }
+    }
+
+    #[test]
+    fn only_buffers_of_the_usual_size_are_kept() {
+        let shelf = shelf(2 * SPARE_BYTES);
+        for (bytes, kept) in [(SPARE_BYTES + 1, 0), (SPARE_BYTES, 1)] {
+            let mut store = BodyStore::announced(bytes as u64);
+            store.append(&vec![7; bytes], &shelf).expect("memory");
+            drop(store);
+            assert_eq!(shelf.stock.spare().len(), kept, "{bytes}");
         }
     }
 

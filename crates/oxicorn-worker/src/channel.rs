@@ -162,8 +162,9 @@ impl Channel {
 
     /// Offers bytes to the machine until a request is ready or more are needed.
     ///
-    /// What the policy permits is put right in `input`. `head` is filled when a head is complete; when the body is not, the head moves into
-    /// [`pending`](Self::pending) and is found there from then on.
+    /// What the policy permits is put right in `input`. `head` is filled when a head is complete;
+    /// when the body is not, the head moves into [`pending`](Self::pending) and is found there from
+    /// then on.
     pub(crate) fn intake(
         &mut self,
         input: &mut [u8],

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! A request without a body passes through Length, too: nothing is missing there.
-//! `amend` puts right what the policy permits, `parse` and `scan` read a head, `target`, `facts` and `framing` decide what it means, `decode`
-//! takes the framing off a chunked body, [`encode`] writes the response.
+//! `amend` puts right what the policy permits, `parse` and `scan` read a head, `target`, `facts` and
+//! `framing` decide what it means, `decode` takes the framing off a chunked body, [`encode`] writes
+//! the response.
 
 mod amend;
 mod connection;

@@ -229,7 +229,7 @@ fn map(
     // and keeps them: its creator gives no one else a descriptor that can write, or it is sealed.
     let address = unsafe { mmap(ptr::null_mut(), bytes, access, MapFlags::SHARED, memory, 0) }?;
     // SAFETY: the mapping is page-aligned, readable, `words` long, unmapped by nobody but the
-    // `Reading` that it was made for, and touched only through atomics, here and in every process that has it; who maps it without the right to
-    // write has no function that writes (`Reading`).
+    // `Reading` that it was made for, and touched only through atomics, here and in every process
+    // that has it; who maps it without the right to write has no function that writes (`Reading`).
     Ok(unsafe { slice::from_raw_parts(address.cast::<AtomicU64>(), words) })
 }

@@ -12,8 +12,8 @@ use crate::errors;
 /// Pause between two looks at a state that another call has.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The functions of a loop; `wait` and `report` may switch to another call on this thread, so nothing may be
-/// locked, lent out or released around them.
+/// The functions of a loop; `wait` and `report` may switch to another call on this thread, so
+/// nothing may be locked, lent out or released around them.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     wait: Option<Py<PyAny>>,

@@ -4,8 +4,9 @@
 //! it does by then. That it never hits another request is a matter of order: a request is listed
 //! here only while the application has it, it is interrupted only while it is listed, and when it is
 //! taken off the list, an exception that was not raised yet is taken back. Each of the three is one
-//! step under the interpreter's lock and that of the list (no Python code runs under it). Under a foreign loop nothing is pending:
-//! the loop throws the exception into a call that it is not running.
+//! step under the interpreter's lock and that of the list (no Python code runs under it). Under a
+//! foreign loop nothing is pending: the loop throws the exception into a call that it is not
+//! running.
 
 use std::collections::HashMap;
 use std::ffi::c_ulong;
