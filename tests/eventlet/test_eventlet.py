@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from support import eventually
-from support.server import TESTS, environment
+from support.program import run_scenario
 
 pytest.importorskip("greenlet")
 
@@ -23,19 +21,8 @@ QUIET = {"PYTHONWARNINGS": "ignore"}
 def program(request):
     """Runs a program on each of eventlet's hubs, and gives the lines that it printed."""
 
-    def run(scenario):
-        done = subprocess.run(
-            [sys.executable, str(TESTS / "apps" / "eventlet_server.py"), scenario],
-            env=environment({**QUIET, "EVENTLET_HUB": request.param}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout.splitlines()
-
-    return run
+    environ = {**QUIET, "EVENTLET_HUB": request.param}
+    return lambda scenario: run_scenario("eventlet_server", scenario, environ)
 
 
 def test_requests_at_a_time_and_what_environ_has(program):

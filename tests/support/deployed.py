@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.server import environment
+from support.program import Program
 from support.wait import eventually
 
 
-class Deployed:
+class Deployed(Program):
     """A server that was started as the deployment does it."""
 
     def __init__(
@@ -25,34 +22,13 @@ class Deployed:
         pass_fds: Sequence[int] = (),
     ) -> None:
         self.folder = folder
-        self._out, self._err = folder / "stdout.log", folder / "stderr.log"
-        programs = str(Path(sys.executable).parent)
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={
-                    **environment(),
-                    "PATH": f"{programs}:{os.environ['PATH']}",
-                    # gunicorn makes files there.
-                    "HOME": str(folder),
-                    "PYTHONPATH": "",
-                    **env,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
-
-    def out(self) -> str:
-        """Standard output, where access lines go."""
-        return self._out.read_text()
-
-    def log(self) -> str:
-        """Standard error."""
-        return self._err.read_text()
+        own = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            # gunicorn makes files there.
+            "HOME": str(folder),
+            "PYTHONPATH": "",
+        }
+        super().__init__(command, folder, {**own, **env}, pass_fds)
 
     def says(self, text: str, times: int = 1) -> None:
         """Waits for a text in the log."""
@@ -65,18 +41,3 @@ class Deployed:
             eventually(said, within=60)
         except AssertionError:
             raise AssertionError(f"{text!r} is not in the log:\n{self.log()}") from None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the process that was started."""
-        self.process.send_signal(number)
-
-    def ends(self) -> int:
-        """Waits for the end and gives the exit status."""
-        return self.process.wait(60)
-
-    def end(self) -> None:
-        """Leaves nothing of it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        assert "panicked" not in self.log()

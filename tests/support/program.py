@@ -7,19 +7,38 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.server import environment
+from support.server import TESTS, environment
 from support.wait import eventually
+
+
+def run_scenario(app: str, scenario: str, environ: Mapping[str, str]) -> list[str]:
+    """Runs a program in `tests/apps` to its end, and gives the lines that it printed."""
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "apps" / f"{app}.py"), scenario],
+        env=environment(environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout.splitlines()
 
 
 class Program:
     """One started program; `end` leaves nothing of it behind."""
 
     def __init__(
-        self, args: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+        self,
+        args: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -31,6 +50,7 @@ class Program:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
 
     def out(self) -> str:
