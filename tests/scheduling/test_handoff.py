@@ -16,6 +16,7 @@ from collections import Counter
 
 import pytest
 
+from oxicorn import Scoreboard
 from support import Peer, eventually
 from support.hogs import ENDLESS, request
 
@@ -149,6 +150,8 @@ def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial,
     idle = next(pid for pid in server.workers() if pid != busy)
     waiting = [peer for peer, home in zip(peers, homes, strict=True) if home == busy][1:]
     before = descriptors(busy)
+    # A client has its answer a moment before the worker is done with the request.
+    eventually(lambda: at_work(server, idle) == 0)
     os.kill(idle, signal.SIGSTOP)
     for peer in waiting:
         peer.send(request("/fast"))
@@ -159,6 +162,12 @@ def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial,
         assert pid_of(peer.response()) not in (busy, idle)
     hogs.end("slow")
     assert peers[0].response().status == 200
+
+
+def at_work(server, pid):
+    """Requests that a worker is busy with."""
+    workers = Scoreboard(server.pid).read()["workers"]
+    return next(worker["busy"] for worker in workers if worker["pid"] == pid)
 
 
 def descriptors(pid):
