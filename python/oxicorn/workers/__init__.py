@@ -45,10 +45,17 @@ class Host:
 
 
 def check(settings: Any) -> None:
-    """Raises `Error` when the library that the worker class needs is not there."""
+    """Raises `Error` when the worker class lacks its library, or cannot do what is asked."""
     name = settings.worker_class
     if name not in _PACKAGES:
         return
+    for limit in ("request_timeout", "request_timeout_log"):
+        # Their calls block the loop, which is what would have to look at them.
+        if name != "gevent" and getattr(settings, limit):
+            raise Error(
+                f"{limit}: there is none with worker_class `{name}`; "
+                "`timeout` still replaces a worker that is stuck"
+            )
     try:
         importlib.import_module(name)
         version = metadata.version(name)
@@ -56,12 +63,6 @@ def check(settings: Any) -> None:
         raise Error(
             f"worker_class: `{name}` needs the package of that name ({error}): pip install {name}"
         ) from None
-    if name != "gevent" and settings.request_timeout:
-        # Their calls block the loop, which is what would have to end them.
-        raise Error(
-            f"request_timeout: there is none with worker_class `{name}`; "
-            "`timeout` still replaces a worker that is stuck"
-        )
     oldest = _PACKAGES[name]
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
         least = ".".join(map(str, oldest))
