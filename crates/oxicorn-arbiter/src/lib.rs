@@ -35,6 +35,7 @@ mod arbiter;
 mod backoff;
 mod effect;
 mod event;
+mod obituary;
 mod policy;
 mod roster;
 
