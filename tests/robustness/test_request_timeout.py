@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import threading
@@ -13,7 +14,18 @@ from support.peer import ProtocolError
 
 # `timeout` is another matter, see test_stuck_workers.py.
 STANDARD = ("--timeout", "0")
-MODES = {"1": ("--threads", "1"), "3": ("--threads", "3"), "gevent": ("-k", "gevent")}
+MODES = {
+    "1": ("--threads", "1"),
+    "3": ("--threads", "3"),
+    "gevent": ("-k", "gevent"),
+    "eventlet": ("-k", "eventlet"),
+    "tornado-1": ("-k", "tornado", "--threads", "1"),
+    "tornado-3": ("-k", "tornado", "--threads", "3"),
+}
+ALONE = ("1", "tornado-1")
+"""One request at a time, on the main thread."""
+THREADED = ("3", "tornado-3")
+GREEN = ("gevent", "eventlet")
 
 
 @pytest.fixture
@@ -25,8 +37,8 @@ def folder(tmp_path):
 
 
 def serve_timed(serve, folder, mode, *options, **more):
-    if mode == "gevent":
-        pytest.importorskip("gevent")
+    if "-k" in MODES[mode]:
+        pytest.importorskip(MODES[mode][1])
     env = {"TIMED": str(folder)}
     return serve("timed", *STANDARD, *MODES[mode], *options, env=env, **more)
 
@@ -64,7 +76,7 @@ def test_a_request_that_takes_long_is_shown_and_goes_on(serve, dial, folder, mod
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("way", ["sleep", "exception", "spin", "block"])
 def test_a_request_that_takes_too_long_is_interrupted(serve, dial, folder, mode, way):
-    if (mode, way) in [("gevent", "spin"), ("3", "block")]:
+    if (mode in GREEN and way == "spin") or (mode in THREADED and way == "block"):
         pytest.skip("a greenlet that does not wait is for `timeout`, a call in C is given up")
     server = serve_timed(serve, folder, mode, "--request-timeout", "0.3")
     peer = dial(server)
@@ -119,7 +131,7 @@ def test_a_request_may_take_more_time(serve, dial, folder, mode):
     server = serve_timed(serve, folder, mode, "--request-timeout", "0.5")
     peer = dial(server)
     begin(peer, folder, "more")
-    if mode != "1":
+    if mode not in ALONE:
         other = dial(server)
         begin(other, folder, "sleep", "two")
         assert other.response().status == 504
@@ -138,13 +150,8 @@ def test_without_limits_nothing_is_left_or_extended(serve, dial, folder):
 @pytest.mark.parametrize(
     ("mode", "way"),
     [
-        ("1", "mutex"),
-        ("1", "swallow"),
-        ("1", "lock"),
-        ("3", "mutex"),
-        ("3", "swallow"),
-        ("3", "lock"),
-        ("gevent", "swallow"),
+        *itertools.product((*ALONE, *THREADED), ("mutex", "swallow", "lock")),
+        *itertools.product(GREEN, ("swallow",)),
     ],
 )
 def test_a_request_that_does_not_end_is_given_up(serve, dial, folder, mode, way):
@@ -164,7 +171,7 @@ def test_a_request_that_does_not_end_is_given_up(serve, dial, folder, mode, way)
     eventually(lambda: f"Autorestarting worker (pid:{pid})" in server.log())
     eventually(lambda: server.workers() and pid not in server.workers())
     assert int(dial(server).get("/").body) != pid
-    if mode == "1" or way == "lock":
+    if mode in ALONE or way == "lock":
         why = "It ended itself, as a request in it did not end (`request_timeout`)."
         eventually(lambda: f"Worker (pid:{pid}) was sent SIGKILL! {why}" in server.log())
 
@@ -179,7 +186,7 @@ def test_a_response_that_does_not_end_is_cut(serve, dial, folder):
         peer.response()
 
 
-@pytest.mark.parametrize("mode", ["3", "gevent"])
+@pytest.mark.parametrize("mode", [*THREADED, *GREEN])
 def test_the_other_requests_of_a_worker_that_is_replaced_finish(serve, dial, folder, mode):
     options = ("--request-timeout", "0.5", "--request-timeout-grace", "0.3")
     server = serve_timed(serve, folder, mode, *options)
@@ -213,17 +220,18 @@ def test_what_waits_behind_a_request_that_does_not_end_is_not_lost(serve, dial, 
     assert busy[1].response().body == b"True True"
 
 
-def test_an_interruption_that_comes_too_late_is_taken_back(serve, dial, folder):
+@pytest.mark.parametrize("mode", THREADED)
+def test_an_interruption_that_comes_too_late_is_taken_back(serve, dial, folder, mode):
     """An exception is set for each thread, and what is left of its request runs no Python: it would
     be raised in the next request of that thread."""
-    server = serve_timed(serve, folder, "3", "--request-timeout", "0.3")
+    server = serve_timed(serve, folder, mode, "--request-timeout", "0.3")
     peers = [dial(server) for _ in range(3)]
     for number, peer in enumerate(peers):
         begin(peer, folder, "pipe", f"pipe{number}")
     eventually(lambda: server.log().count("Stack of GET /pipe/pipe") == 3)
     for number in range(3):
         (folder / f"pipe{number}.end").touch()
-    # The main thread was woken by a signal; the other two have come to their end.
+    # The main thread, if it runs one of them, was woken by a signal; the others come to their end.
     responses = [peer.response() for peer in peers]
     ended = [response.body for response in responses if response.status == 200]
     assert len(ended) >= 2

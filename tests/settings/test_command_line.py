@@ -172,12 +172,3 @@ def test_an_unreadable_file_is_told_in_one_line(oxicorn, tmp_path):
     if os.geteuid() != 0:
         text = complaint(oxicorn("-c", str(secret), "shop:app"), 1)
         assert "Permission denied" in text
-
-
-@pytest.mark.parametrize("worker_class", ["tornado", "eventlet"])
-@pytest.mark.parametrize("limit", ["request-timeout", "request-timeout-log"])
-def test_limits_that_a_loop_cannot_keep_are_refused(oxicorn, shop, worker_class, limit):
-    done = oxicorn("--check-config", "-k", worker_class, f"--{limit}", "5", "shop:app")
-    assert complaint(done, 1).startswith(
-        f"{limit.replace('-', '_')}: there is none with worker_class `{worker_class}`"
-    )

@@ -6,9 +6,9 @@
 //!           ──request_timeout_grace─► it is given up: its client is answered, its worker replaced
 //! ```
 //!
-//! The monitor, or each turn under a foreign loop, finds what is due by the clock alone. What takes
+//! The monitor, or each turn of a hub of greenlets, finds what is due by the clock alone. What takes
 //! the interpreter (a stack, an exception) is queued for whoever may wait for that: a thread of its
-//! own, or the foreign loop. Giving up takes none, so a call that keeps the interpreter for ever is
+//! own, or the hub. Giving up takes none, so a call that keeps the interpreter for ever is
 //! given up in time. A request leaves the list, under its lock, before its connection goes on: what
 //! is done to one that is listed can never hit the next one.
 

@@ -1,13 +1,18 @@
-//! A worker under somebody else's event loop, such as gevent's hub or Tornado's: no monitor.
+//! A worker under somebody else's event loop, such as gevent's hub or Tornado's.
 //!
 //! The loop watches [`fileno`](ForeignWorker::fileno), calls [`turn`](ForeignWorker::turn) when it
 //! is readable or [`next_deadline`](ForeignWorker::next_deadline) is over, and runs what
 //! [`next_ready`](ForeignWorker::next_ready) gives in its own way: on its own thread, where a call
 //! may be left in the middle and another one begun, or on threads beside it. So nothing is locked
 //! or borrowed while one runs.
+//!
+//! Nobody has to look after the polls: the loop does. Only where requests have threads and time
+//! limits, a monitor looks at these, as a call may keep the loop from it.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use oxicorn_os::epoll::{Interest, wait_one};
@@ -18,6 +23,11 @@ use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
 use crate::{Application, Config, Control};
 
+/// Longest sleep of the monitor.
+const MONITOR_SLEEP: Duration = Duration::from_secs(5);
+/// The same when a request does not end, which may be what holds up the loop.
+const MONITOR_POLL: Duration = Duration::from_millis(20);
+
 /// Waits, in the way of a foreign loop, until a descriptor is ready or the time is over; `false`
 /// when the loop wants the wait given up.
 pub type Park = Box<dyn Fn(RawFd, Interest, Duration) -> bool + Send + Sync>;
@@ -26,7 +36,8 @@ pub type Park = Box<dyn Fn(RawFd, Interest, Duration) -> bool + Send + Sync>;
 #[derive(Debug)]
 pub struct ForeignWorker {
     shared: Arc<Shared>,
-    poller: Mutex<Poller>,
+    /// Whoever polls locks it, for a round that waits for nothing.
+    poller: Arc<Mutex<Poller>>,
     date: Mutex<DateCache>,
 }
 
@@ -49,22 +60,30 @@ impl ForeignWorker {
     /// Gets ready to serve.
     ///
     /// With [`Control::park`] all calls belong on the loop's thread. Without it a request that waits
-    /// for its client blocks its thread, which should not be the loop's then.
+    /// for its client blocks its thread, which should not be the loop's then; `config.threads` is
+    /// how many such calls there are at a time.
     ///
     /// # Errors
     ///
-    /// The process is out of descriptors.
+    /// The process is out of descriptors, or a thread cannot be started.
     pub fn new(
         config: Config,
         listeners: Vec<OwnedFd>,
         app: Arc<dyn Application>,
         control: Control,
     ) -> std::io::Result<Self> {
+        let calls = if control.park.is_some() { usize::MAX } else { config.threads };
         let config = Config { threads: 1, ..config };
-        let shared = Arc::new(Shared::new(config, listeners, app, control)?);
+        let shared = Shared::new(config, listeners, app, control)?;
+        let shared = Arc::new(Shared { hosted: true, calls, ..shared });
         // Whoever polls does what a monitor does: it takes requests in, and runs none.
         shared.lock().token.nobody_polls();
-        let poller = Mutex::new(Poller::new(None));
+        let poller = Arc::new(Mutex::new(Poller::new(None)));
+        if shared.control.park.is_none() && shared.start_hand()?.is_some() {
+            let (shared, poller) = (Arc::clone(&shared), Arc::clone(&poller));
+            let work = move || shared.look_after_limits(&poller);
+            thread::Builder::new().name("oxicorn-monitor".into()).spawn(work)?;
+        }
         Ok(Self { shared, poller, date: Mutex::new(DateCache::new()) })
     }
 
@@ -77,19 +96,8 @@ impl ForeignWorker {
     /// One round of polling without waiting: accepts, reads, refuses, flushes, looks at time limits,
     /// and queues requests that are complete.
     pub fn turn(&self) {
-        // Never waits: only the loop's thread calls it, and nothing in it can call it again.
-        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
-        let poller = &mut *poller;
-        let shared = &self.shared;
-        poller.lost = false;
-        poller.now = shared.clock.now();
-        shared.beat(poller.now);
-        if shared.lock().has_housekeeping(poller.now) {
-            shared.housekeeping(poller);
-        }
-        shared.epoll.wait(&mut poller.events, Some(Duration::ZERO));
-        shared.handle_events(poller);
-        shared.look_at_deadlines(poller);
+        self.shared.beat(self.shared.clock.now());
+        self.shared.round(&self.poller);
     }
 
     /// Shows and interrupts requests that take too long; for the loop itself, outside of any request.
@@ -155,11 +163,56 @@ impl ForeignWorker {
     /// Whether it has ended; a call that still runs has lost its connection.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.shared.lock().phase == Phase::Stopped
+        let is_over = self.shared.lock().phase == Phase::Stopped;
+        if is_over {
+            self.shared.left.store(true, Ordering::Release);
+        }
+        is_over
     }
 }
 
 impl Shared {
+    /// One round of polling without waiting.
+    fn round(self: &Arc<Self>, poller: &Mutex<Poller>) {
+        // Held by nobody for long, and nothing in here comes back to it.
+        let mut poller = poller.lock().unwrap_or_else(PoisonError::into_inner);
+        let poller = &mut *poller;
+        poller.lost = false;
+        poller.now = self.clock.now();
+        if self.lock().has_housekeeping(poller.now) {
+            self.housekeeping(poller);
+        }
+        self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
+        self.handle_events(poller);
+        self.look_at_deadlines(poller);
+    }
+
+    /// The life of the monitor where requests have threads beside a foreign loop, or block it.
+    ///
+    /// When one of them does not end, the interpreter may be lost with it, and so the loop: the
+    /// monitor polls too, for the signal that ends the worker.
+    fn look_after_limits(self: &Arc<Self>, poller: &Mutex<Poller>) {
+        let Some(watch) = &self.watch else { return };
+        // Before the first look, so that nothing begins unseen.
+        let _ = self.monitor.set(thread::current());
+        self.parked.store(true, Ordering::SeqCst);
+        while self.lock().phase != Phase::Stopped {
+            let polls = watch.given_up() > 0;
+            if polls {
+                self.round(poller);
+                // It may have taken the loop's wake-up.
+                self.wake.wake();
+            } else {
+                let mut poller = poller.lock().unwrap_or_else(PoisonError::into_inner);
+                poller.now = self.clock.now();
+                self.look_at_deadlines(&mut poller);
+            }
+            let most = if polls { MONITOR_POLL } else { MONITOR_SLEEP };
+            thread::park_timeout(self.patience_with_requests(self.clock.now()).min(most));
+        }
+        self.leave_stuck();
+    }
+
     /// Waits inside an exchange for a socket, at most half a second: the caller looks around then.
     ///
     /// `false` when a foreign loop wants the wait given up.

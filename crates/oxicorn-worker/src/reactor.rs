@@ -181,6 +181,10 @@ pub(crate) struct Shared {
     pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
     pub(crate) next_beat: AtomicU64,
+    /// Under a foreign loop: no monitor keeps the coarse clock going.
+    pub(crate) hosted: bool,
+    /// Calls of the application that there can be at a time.
+    pub(crate) calls: usize,
     /// The requests that run under a time limit, if there is one.
     pub(crate) watch: Option<Watch>,
     /// Whether application thread 0 has come out of `run`'s loop.
@@ -221,6 +225,8 @@ impl Shared {
         };
         let shared = Self {
             sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
+            hosted: false,
+            calls: config.threads,
             watch: Watch::new(&config),
             left: AtomicBool::new(false),
             config,

@@ -77,10 +77,9 @@ impl Shared {
         Duration::from_millis(patience)
     }
 
-    /// Whether no application thread is left, now that a foreign loop has no need of any.
+    /// Whether there is nothing left that could run a request.
     pub(crate) fn is_all_given_up(&self) -> bool {
-        let given_up = self.watch.as_ref().map_or(0, |watch| watch.given_up());
-        self.control.park.is_none() && given_up >= self.config.threads
+        self.watch.as_ref().is_some_and(|watch| watch.given_up() >= self.calls)
     }
 
     /// Ends a request for its client, and has the worker replaced.

@@ -142,8 +142,7 @@ impl Shared {
         }
         let exchange = self.app.call(request, exchange);
         drop(inside);
-        if self.monitor.get().is_none() {
-            // There is no monitor that would keep the coarse clock going.
+        if self.hosted {
             self.clock.now();
         }
         let over = self.clock.coarse();

@@ -45,17 +45,10 @@ class Host:
 
 
 def check(settings: Any) -> None:
-    """Raises `Error` when the worker class lacks its library, or cannot do what is asked."""
+    """Raises `Error` when the worker class lacks its library."""
     name = settings.worker_class
     if name not in _PACKAGES:
         return
-    for limit in ("request_timeout", "request_timeout_log"):
-        # Their calls block the loop, which is what would have to look at them.
-        if name != "gevent" and getattr(settings, limit):
-            raise Error(
-                f"{limit}: there is none with worker_class `{name}`; "
-                "`timeout` still replaces a worker that is stuck"
-            )
     try:
         importlib.import_module(name)
         version = metadata.version(name)

@@ -16,7 +16,7 @@ from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 from oxicorn.workers import Host
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HOST", "GreenDriver", "wait"]
+__all__ = ["HOST", "GreenDriver", "running", "wait"]
 
 
 class _TimeIsOver(Exception):
@@ -40,6 +40,12 @@ def wait(fd: int, writing: bool, seconds: float) -> None:
             hubs.trampoline(
                 fd, read=not writing, write=writing, timeout=seconds, timeout_exc=_TimeIsOver
             )
+
+
+def running() -> object | None:
+    """The green thread that runs, into which an error can be thrown; none in the hub."""
+    current = eventlet.getcurrent()
+    return None if current is hubs.get_hub().greenlet else current
 
 
 class GreenDriver(Driver):
@@ -95,4 +101,4 @@ def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | No
     return handle.ended_by
 
 
-HOST = Host(prepare=_prepare, serve=_serve, wait=wait)
+HOST = Host(prepare=_prepare, serve=_serve, wait=wait, running=running)

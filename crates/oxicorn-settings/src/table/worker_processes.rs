@@ -212,8 +212,8 @@ pub(super) const SETTINGS: &[Setting] = &[
            `oxicorn.errors.RequestTimeout` is raised there, and in no other request. If it is not \
            caught, the answer is 504, or a cut if something was sent. What waits in C, as for a \
            database, sees it only when it comes back. `environ[\"oxicorn.deadline\"]` tells what is \
-           left and can give more. With one thread, keep it below `timeout`. The worker classes \
-           `tornado` and `eventlet` have no such limit, and refuse it.",
+           left and can give more. With one thread, keep it below `timeout`. Greenlets are \
+           interrupted where they wait.",
         support: Support::Works,
         apply: |settings, value| {
             settings.request_timeout = value.seconds()?;
