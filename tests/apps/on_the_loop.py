@@ -24,6 +24,8 @@ def app(environ, start_response):
     if path == "/spawn":
         IOLoop.current().spawn_callback(note)
         body = b"spawned on " + threading.current_thread().name.encode()
+    elif path == "/call":
+        EARLY.add_callback(SPAWNED.append, 1)
     elif path == "/spawned":
         body = str(len(SPAWNED)).encode()
     elif path == "/meet":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import time
 
 import pytest
 
 from support import eventually
+from support.standing import many_descriptors, served_once
 
 pytest.importorskip("gevent")
 
@@ -73,30 +73,11 @@ def test_no_more_requests_run_than_worker_connections(serve, dial):
         assert (first.response().body, second.response().body) == (b"slept", b"slept")
 
 
-@pytest.fixture
-def descriptors():
-    """Lets this process and its servers open as many descriptors as they may; gives the number."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    many = hard if 0 < hard < 65536 else 65536
-    resource.setrlimit(resource.RLIMIT_NOFILE, (many, hard))
-    yield many
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_10000_idle_connections_beside_500_requests_that_wait(green, dial, descriptors):
-    server = green("green", "--worker-connections", "20000", "--keep-alive", "600")
-    count = min(10_000, descriptors - 1500)
+def test_10000_idle_connections_beside_500_requests_that_wait(green, dial):
     with contextlib.ExitStack() as stack:
-        idle = []
-        while len(idle) < count:
-            some = [dial(server, 60.0) for _ in range(min(500, count - len(idle)))]
-            for peer in some:
-                # No port is kept back for what might still come.
-                stack.callback(peer.reset)
-                peer.send(request("/hello"))
-            for peer in some:
-                assert peer.response().body == b"hello"
-            idle += some
+        count = min(10_000, stack.enter_context(many_descriptors()) - 1500)
+        server = green("green", "--worker-connections", "20000", "--keep-alive", "600")
+        idle = served_once(server, dial, stack, count)
         waiting = [stack.enter_context(dial(server)) for _ in range(500)]
         for peer in waiting:
             peer.send(request("/sleep"))

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from support import eventually
+from support.standing import many_descriptors, served_once
 
 pytest.importorskip("tornado")
 
@@ -45,6 +46,30 @@ def test_more_requests_than_threads(serve, dial):
             for peer in peers:
                 peer.send(request("/"))
             assert {peer.response().body for peer in peers} == {b"hello"}
+
+
+def test_10000_idle_connections_beside_1000_that_are_active(serve, dial):
+    """Each of the thousand is in the middle of an upload, then of a request, all at once."""
+    upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc"
+    options = ("--threads", "8", "--worker-connections", "20000", "--keep-alive", "600")
+    limits = ("--client-body-grace", "600", "--queue-timeout", "600")
+    with contextlib.ExitStack() as stack:
+        count = min(10_000, stack.enter_context(many_descriptors()) - 1500)
+        server = serve("on_the_loop", "-k", "tornado", *options, *limits)
+        idle = served_once(server, dial, stack, count)
+        active = [stack.enter_context(dial(server, 60.0)) for _ in range(1000)]
+        quick = stack.enter_context(dial(server))
+        for _ in range(2):
+            for peer in active:
+                peer.send(upload)
+            for peer in (quick, *idle[:: count // 100]):
+                assert peer.get("/hello").body == b"hello"
+            for peer in active:
+                peer.send(b"def")
+            assert {peer.response().body for peer in active} == {b"hello"}
+        # And the loop still has its own callbacks.
+        assert quick.get("/call").status == 200
+        eventually(lambda: quick.get("/spawned").body == b"1")
 
 
 def test_term_lets_a_request_finish(serve, dial):
