@@ -23,6 +23,7 @@ BODIES = {
     "stream": BLOCK * BLOCKS,
     "file": BLOCK * (FILE_BYTES // len(BLOCK)),
     "sleep": HELLO,
+    "green_sleep": HELLO,
     "flask_hello": HELLO,
     "django_hello": HELLO,
 }
@@ -97,6 +98,14 @@ def pieces(source):
 
 def sleep(environ, start_response):
     time.sleep(SLEEP_SECS)
+    return hello(environ, start_response)
+
+
+def green_sleep(environ, start_response):
+    """A wait that lets other greenlets run."""
+    import gevent
+
+    gevent.sleep(SLEEP_SECS)
     return hello(environ, start_response)
 
 

@@ -11,12 +11,24 @@ if server == "gevent":
     from gevent.pywsgi import WSGIServer
 
     WSGIServer(("127.0.0.1", port), app, log=None).serve_forever()
+elif server == "oxicorn-gevent":
+    from oxicorn.gevent import WSGIServer
+
+    WSGIServer(("127.0.0.1", port), app, log=None).serve_forever()
 elif server == "tornado":
     from tornado.httpserver import HTTPServer
     from tornado.ioloop import IOLoop
     from tornado.wsgi import WSGIContainer
 
     HTTPServer(WSGIContainer(app)).listen(port, "127.0.0.1")
+    IOLoop.current().start()
+elif server in ("oxicorn-tornado", "oxicorn-tornado-inline"):
+    from tornado.ioloop import IOLoop
+
+    from oxicorn.tornado import HTTPServer, WSGIContainer
+
+    executor = "inline" if server.endswith("inline") else None
+    HTTPServer(WSGIContainer(app, executor)).listen(port, "127.0.0.1")
     IOLoop.current().start()
 elif server == "bjoern":
     importlib.import_module(server).run(app, "127.0.0.1", port)

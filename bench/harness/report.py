@@ -12,7 +12,7 @@ from statistics import median
 
 from . import chart
 from .load import Sample
-from .servers import BENCH, FLOOR, OURS, ROOT
+from .servers import BENCH, BY_NAME, FLOOR, OURS, OWN, ROOT
 
 
 @dataclass
@@ -78,7 +78,7 @@ def text(results: Results) -> str:
 
 def table(rows: Table, faults: dict[str, list[str]]) -> str:
     floor = rows.get(FLOOR.name)
-    peers = {name: row for name, row in rows.items() if name not in (OURS, FLOOR.name)}
+    peers = {name: row for name, row in rows.items() if name not in (*OWN, FLOOR.name)}
     best = min((row.cpu_us for row in peers.values()), default=None)
     right = [row.cpu_us for name, row in peers.items() if not faults.get(name)]
     lines = [
@@ -104,7 +104,17 @@ def table(rows: Table, faults: dict[str, list[str]]) -> str:
             f"{row.usual_state()} {len(counted)}/{len(row.samples)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *hosts(rows)])
+
+
+def hosts(rows: Table) -> list[str]:
+    """What our servers on other loops take of the CPU time of those whose place they take."""
+    lines = []
+    for name, row in rows.items():
+        for peer in BY_NAME[name].beside:
+            if peer in rows:
+                lines.append(f"- {name}: {row.cpu_us / rows[peer].cpu_us:.2f} of {peer}")
+    return ["", *lines] if lines else []
 
 
 def wrong(faults: dict[str, list[str]]) -> str:

@@ -28,15 +28,24 @@ class Server:
     """Name of the environment, where several servers share one."""
     python: str = ""
     """Version of CPython where this one's does not do."""
+    is_ours: bool = False
+    """Whether it is the wheel of this tree."""
+    loop: str = ""
+    """Whose event loop it has, if it is one of Python's."""
+    beside: tuple[str, ...] = ()
+    """The servers whose place it takes; it runs only the workloads that show that."""
 
     @property
     def prefix(self) -> Path:
         return ENVS / (self.env or self.name)
 
-    def can_run(self, threads: int, workers: int) -> bool:
-        """Whether its command says how many threads and workers it has."""
-        return (threads == 1 or "{threads}" in self.command) and (
-            workers == 1 or "{workers}" in self.command
+    def can_run(self, threads: int, workers: int, loop: str, shows_hosts: bool) -> bool:
+        """Whether its command says how many threads and workers it has, and it has the loop."""
+        return (
+            (threads == 1 or "{threads}" in self.command)
+            and (workers == 1 or "{workers}" in self.command)
+            and loop in ("", self.loop)
+            and (shows_hosts or not self.beside)
         )
 
     def argv(
@@ -58,6 +67,7 @@ FLOOR = Server("floor", [], "{bin}/floor {port}", note="needs a C compiler")
 """What the kernel takes: it looks at no request and knows the answer of `hello`."""
 
 OURS = "oxicorn"
+LOOPS = {"gevent": "gevent==26.9.0", "tornado": "tornado==6.6.1"}
 
 SERVERS = [
     FLOOR,
@@ -66,6 +76,48 @@ SERVERS = [
         [],
         "{bin}/oxicorn -w {workers} --threads {threads} --worker-connections {connections}"
         " -b 127.0.0.1:{port} apps:{app}",
+        is_ours=True,
+    ),
+    Server(
+        "oxicorn-gevent",
+        [*LOOPS.values()],
+        "{bin}/python {apps}/serve.py oxicorn-gevent {app} {port}",
+        note="`oxicorn.gevent` in a program",
+        env="oxicorn-hosts",
+        is_ours=True,
+        loop="gevent",
+        beside=("gevent",),
+    ),
+    Server(
+        "oxicorn-k-gevent",
+        [*LOOPS.values()],
+        "{bin}/oxicorn -w {workers} -k gevent --worker-connections {connections}"
+        " -b 127.0.0.1:{port} apps:{app}",
+        note="the worker class",
+        env="oxicorn-hosts",
+        is_ours=True,
+        loop="gevent",
+        beside=("gunicorn-gevent",),
+    ),
+    Server(
+        "oxicorn-tornado",
+        [*LOOPS.values()],
+        "{bin}/python {apps}/serve.py oxicorn-tornado {app} {port}",
+        note="`oxicorn.tornado` in a program, the application on threads",
+        env="oxicorn-hosts",
+        is_ours=True,
+        loop="tornado",
+        beside=("tornado",),
+    ),
+    Server(
+        "oxicorn-tornado-inline",
+        [*LOOPS.values()],
+        "{bin}/python {apps}/serve.py oxicorn-tornado-inline {app} {port}",
+        note="the same, the application on the loop's thread, as under Tornado",
+        env="oxicorn-hosts",
+        is_ours=True,
+        loop="tornado",
+        beside=("tornado",),
     ),
     Server(
         "gunicorn-sync",
@@ -82,9 +134,10 @@ SERVERS = [
     ),
     Server(
         "gunicorn-gevent",
-        ["gunicorn==27.0.1", "gevent==26.9.0", "packaging"],
+        ["gunicorn==27.0.1", LOOPS["gevent"], "packaging"],
         "{bin}/gunicorn -w {workers} -k gevent --keep-alive 75"
         " --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
+        loop="gevent",
     ),
     Server(
         "waitress",
@@ -94,13 +147,15 @@ SERVERS = [
     ),
     Server(
         "gevent",
-        ["gevent==26.9.0"],
+        [LOOPS["gevent"]],
         "{bin}/python {apps}/serve.py gevent {app} {port}",
+        loop="gevent",
     ),
     Server(
         "tornado",
-        ["tornado==6.6.1"],
+        [LOOPS["tornado"]],
         "{bin}/python {apps}/serve.py tornado {app} {port}",
+        loop="tornado",
     ),
     Server(
         "granian",
@@ -155,6 +210,7 @@ SERVERS = [
 ]
 
 BY_NAME = {server.name: server for server in SERVERS}
+OWN = {server.name for server in SERVERS if server.is_ours}
 
 
 class NotInstalled(Exception):
@@ -168,21 +224,21 @@ def install(server: Server) -> str:
     interpreter = find_python(server.python)
     marker = server.prefix / "installed"
     wanted = "\n".join([interpreter, sys.version, *server.packages, *FRAMEWORKS])
-    if server.name == OURS:
+    packages = server.packages
+    if server.is_ours:
         wheel = newest_wheel()
         wanted += f"\n{wheel.name} {wheel.stat().st_mtime_ns}"
-        packages = [str(wheel)]
-    else:
-        packages = server.packages
+        packages = [*packages, str(wheel)]
     if not marker.exists() or marker.read_text() != wanted:
         print(f"installing {' '.join(packages)}", file=sys.stderr)
         marker.unlink(missing_ok=True)
         python = server.prefix / "bin" / "python"
         call([interpreter, "-m", "venv", str(server.prefix)])
-        force = ["--force-reinstall", "--no-deps"] if server.name == OURS else []
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        call([*pip, *force, *packages])
-        call([*pip, *FRAMEWORKS])
+        call([*pip, *packages, *FRAMEWORKS])
+        if server.is_ours:
+            # The version may be the same as that of the wheel before.
+            call([*pip, "--force-reinstall", "--no-deps", packages[-1]])
         marker.write_text(wanted)
     return version(server)
 
@@ -233,7 +289,7 @@ def find_wheels() -> list[Path]:
 
 
 def version(server: Server) -> str:
-    package = server.packages[0].partition("==")[0] if server.packages else server.name
+    package = OURS if server.is_ours else server.packages[0].partition("==")[0]
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     return call([str(server.prefix / "bin" / "python"), "-c", code]).strip()
 

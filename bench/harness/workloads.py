@@ -44,6 +44,10 @@ class Workload:
     """Processes; with more than one nothing is bound to a core."""
     pipelined: int = 1
     """Requests that are sent without waiting for an answer."""
+    loop: str = ""
+    """Whose event loop a server must have."""
+    shows_hosts: bool = False
+    """Whether our servers on other loops are measured too, beside those whose place they take."""
     closes: bool = False
     """Whether each request has a connection of its own."""
 
@@ -75,7 +79,7 @@ class Workload:
 
 
 WORKLOADS = [
-    Workload("hello"),
+    Workload("hello", shows_hosts=True),
     Workload("hello-1", connections=1),
     Workload("hello-256", connections=256),
     Workload("close", closes=True),
@@ -91,6 +95,7 @@ WORKLOADS = [
     Workload("flask-json", app="flask_record", path="/record"),
     Workload("django", app="django_hello"),
     Workload("sleep", app="sleep", threads=16),
+    Workload("green-sleep", app="green_sleep", connections=200, loop="gevent", shows_hosts=True),
     Workload("hello-4w", connections=256, workers=4),
 ]
 
