@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from eventlet import hubs
 from eventlet.event import Event
 from eventlet.green import ssl
 from eventlet.greenpool import GreenPool
@@ -83,6 +84,9 @@ def server(
 
     def report(environ: dict[str, Any], *error: Any) -> bool:
         write("".join(traceback.format_exception(*error)).rstrip())
+        if error[0] is KeyboardInterrupt:
+            # It hit the application, and is meant for the program.
+            hubs.get_hub().schedule_call_global(0, _raise, error[1])
         return True
 
     engine = LoopHandle(
@@ -91,7 +95,8 @@ def server(
         [sock.fileno()],
         wait,
         report=report,
-        environ=environ,
+        # As eventlet says it of green threads.
+        environ={"wsgi.multithread": True, **(environ or {})},
         request_hooks=_Hooks(write if log_output else None, log_format, log_x_forwarded_for),
         access_log=False,
     )
@@ -175,6 +180,10 @@ class _Hooks:
             )
         for hook, given, named in request["hooks"]:
             hook(environ, *given, **named)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _escaped(text: str) -> str:

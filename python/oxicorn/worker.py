@@ -167,6 +167,7 @@ def run(
         serve: Callable[[], int]
         if host is not None:
             given.update(socket=host.socket, report=host.report, running=host.running)
+            given.update(environ=host.environ)
             wsgi = host.adapt(worker.wsgi)
             handle = _oxicorn.LoopHandle(wsgi, settings, descriptors, host.wait, **given)
             deliver = carrier.deliver if any(flow) else None

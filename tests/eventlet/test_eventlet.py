@@ -28,7 +28,7 @@ def program(request):
 def test_requests_at_a_time_and_what_environ_has(program):
     assert program("serving") == [
         str([(200, "hello")] * 3),
-        "(('X-A', 'b'), 1, False)",
+        "(('X-A', 'b'), 1, True)",
         "body",
         "POST /read hook",
     ]

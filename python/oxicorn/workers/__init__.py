@@ -40,6 +40,8 @@ class Host:
     """What is told of the application's failures; see `LoopHandle`."""
     running: Callable[[], Any] | None = None
     """The call that runs, for interruptions; see `LoopHandle`."""
+    environ: dict[str, Any] | None = None
+    """What is merged over the environ of each request."""
     adapt: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     """Makes a WSGI callable of what was loaded."""
 

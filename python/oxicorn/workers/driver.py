@@ -99,6 +99,8 @@ class Driver(ABC):
                 break
             try:
                 self.start(request)
+            except (KeyboardInterrupt, SystemExit):
+                raise
             except BaseException:
                 self.fail(self)
         self._held = full
@@ -107,6 +109,8 @@ class Driver(ABC):
         """Runs a request to the end of its response."""
         try:
             self.handle.run(request)
+        except (KeyboardInterrupt, SystemExit):
+            raise  # for the program: it only came while the request ran
         except BaseException:
             self.fail(request)
 

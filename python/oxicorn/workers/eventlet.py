@@ -101,4 +101,11 @@ def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | No
     return handle.ended_by
 
 
-HOST = Host(prepare=_prepare, serve=_serve, wait=wait, running=running)
+HOST = Host(
+    prepare=_prepare,
+    serve=_serve,
+    wait=wait,
+    running=running,
+    # Calls take turns in one thread, and each has to reckon with the others.
+    environ={"wsgi.multithread": True},
+)

@@ -151,5 +151,12 @@ def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | No
 
 
 HOST = Host(
-    prepare=_prepare, serve=_serve, wait=wait, socket=Socket, report=report, running=running
+    prepare=_prepare,
+    serve=_serve,
+    wait=wait,
+    socket=Socket,
+    report=report,
+    running=running,
+    # Calls take turns in one thread, and each has to reckon with the others.
+    environ={"wsgi.multithread": True},
 )

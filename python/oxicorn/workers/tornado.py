@@ -78,8 +78,10 @@ class LoopDriver(Driver):
             raise
 
     def _work_here(self, request: ReadyRequest) -> None:
-        self.run(request)
-        self.running -= 1
+        try:
+            self.run(request)
+        finally:
+            self.running -= 1
         self.dispatch()
 
     def _work_there(self, request: ReadyRequest | None) -> None:
