@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -177,7 +178,19 @@ class Server:
                 peer.close()
                 raise
             return peer
-        return socket.create_connection(address, timeout=timeout)
+
+        def dial() -> socket.socket | None:
+            try:
+                return socket.create_connection(address, timeout=timeout)
+            except OSError as error:
+                # All that runs on this machine has the same ports; a shortage passes.
+                if error.errno == errno.EADDRNOTAVAIL:
+                    return None
+                raise
+
+        connected = eventually(dial, within=120)
+        assert connected is not None
+        return connected
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the master."""
