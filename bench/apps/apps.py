@@ -15,6 +15,7 @@ BLOCKS = 64
 FILE_BYTES = 10 * 2**20
 RECORD = {f"field{number}": ["text", number, {"flag": True}] for number in range(29)}
 SLEEP_SECS = 0.01
+SLOW_SECS = 0.2
 
 BODIES = {
     "hello": HELLO,
@@ -106,6 +107,13 @@ def green_sleep(environ, start_response):
     import gevent
 
     gevent.sleep(SLEEP_SECS)
+    return hello(environ, start_response)
+
+
+def mixed(environ, start_response):
+    """Slow at one path, and fast at all others: `bench/head_of_line` asks for both."""
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(SLOW_SECS)
     return hello(environ, start_response)
 
 
