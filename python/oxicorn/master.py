@@ -300,7 +300,12 @@ class Server:
         self._try_call("pre_fork", self, child)
         try:
             slot = self._master.claim(age, number)
-            notes, say = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            stacks = os.memfd_create("oxicorn-stacks")
+            try:
+                notes, say = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError:
+                os.close(stacks)
+                raise
         except (OSError, RuntimeError) as error:
             self._fork_failed(age, error)
             return
@@ -310,8 +315,8 @@ class Server:
             pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.close(notes)
-            os.close(say)
+            for descriptor in (stacks, notes, say):
+                os.close(descriptor)
             self._fork_failed(age, error)
             return
         if pid == 0:
@@ -324,6 +329,7 @@ class Server:
                     slot=slot,
                     passage=generation.passage,
                     notes=say,
+                    stacks=stacks,
                     life=life,
                     mask=mask,
                 )
@@ -335,8 +341,9 @@ class Server:
         os.close(say)
         child.pid = pid
         self.WORKERS[pid] = child
-        self._master.forked(age, pid, notes)
+        self._master.forked(age, pid, notes, stacks)
         os.close(notes)
+        os.close(stacks)
 
     def _fork_failed(self, age: int, error: Exception) -> None:
         self.log.error("Cannot fork a worker: %s", _reason(error))

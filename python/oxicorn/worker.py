@@ -118,17 +118,19 @@ def run(
     slot: _oxicorn.Slot,
     passage: _oxicorn.Passage | None,
     notes: int,
+    stacks: int,
     life: int,
     mask: set[int | signal.Signals],
 ) -> int:
     """Serves until told to stop; gives the exit code. All signals are blocked when it is called.
 
-    `passage` is shared with its siblings, `notes` is the private pipe to the master, `life` one
-    that ends when the master does, `mask` the signals to be blocked from now on.
+    `passage` is shared with its siblings, `notes` is the private pipe to the master, `stacks`
+    the memory in which the master finds the stacks of this process, `life` a pipe that ends when
+    the master does, `mask` the signals to be blocked from now on.
     """
     worker.pid = os.getpid()
     worker._slot, worker._notes = slot, notes
-    signals, tell = _take_over_signals(server, worker, mask)
+    signals, tell = _take_over_signals(server, worker, stacks, mask)
     worker.log.info("Booting worker with pid: %s", worker.pid)
     settings = worker.cfg
     began = time.time_ns()
@@ -268,7 +270,7 @@ def leave(server: Server, worker: Worker, code: int) -> None:
 
 
 def _take_over_signals(
-    server: Server, worker: Worker, mask: set[int | signal.Signals]
+    server: Server, worker: Worker, stacks: int, mask: set[int | signal.Signals]
 ) -> tuple[int, Callable[[int, FrameType | None], None]]:
     """Makes this process's own pipe for signals; gives its end to read, and a handler that writes.
 
@@ -311,8 +313,9 @@ def _take_over_signals(
         signal.signal(number, tell)
     signal.signal(signal.SIGUSR1, reopen)
     signal.signal(signal.SIGABRT, abort)
-    # It writes the stacks, then lets the handler above have its turn.
-    faulthandler.enable(_oxicorn.log_descriptor(), all_threads=True)
-    faulthandler.register(_SHOW_STACKS, _oxicorn.log_descriptor(), all_threads=True)
+    # It writes the stacks, then lets the handler above have its turn. Not to the log: it writes
+    # piece by piece, and the master has them logged as a whole.
+    faulthandler.enable(stacks, all_threads=True)
+    faulthandler.register(_SHOW_STACKS, stacks, all_threads=True)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return reader, tell

@@ -3,9 +3,10 @@
 `/sleep/NAME` waits, `/spin/NAME` computes, `/stream/NAME` sends a dot now and then, all three until
 `$HOG/NAME.end` exists. `/match/NAME` is in C with the interpreter's lock for longer than any test;
 `/lock/NAME` is so for ever, without looking for signals. Each first makes `$HOG/NAME` with the
-process id.
+process id. `/told` answers with the process id, the body and the environ, as JSON.
 """
 
+import json
 import os
 import re
 import time
@@ -44,5 +45,9 @@ def app(environ, start_response):
             start_response("200 OK", [("Content-Type", "text/plain")])
             return dots(end)
     data = f"{os.getpid()} {path}".encode()
+    if path == "/told":
+        told = {name: value for name, value in environ.items() if isinstance(value, str)}
+        body = environ["wsgi.input"].read().decode("latin-1")
+        data = json.dumps({"pid": os.getpid(), "body": body, "environ": told}).encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(data)))])
     return [data]

@@ -126,4 +126,4 @@ def test_abort_shows_the_stacks(hooked, dial, notes):
     os.kill(worker, signal.SIGABRT)
     eventually(lambda: ("worker_abort", str(worker)) in notes())
     eventually(lambda: f"Worker (pid:{worker}) exited with code 1." in server.log())
-    assert "Fatal Python error: Aborted" in server.log()
+    eventually(lambda: "Fatal Python error: Aborted" in server.log())

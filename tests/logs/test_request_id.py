@@ -232,3 +232,87 @@ def test_records_of_the_application(start, dial, tmp_path, options):
     assert peer.get("/").status == 200
     eventually(lambda: re.search(r"shop [0-9a-f]{32} -: at work", server.log()))
     assert "gunicorn.error - -: Booting worker" in server.log()
+
+
+def ask(peer, path, *fields):
+    lines = [f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]
+    peer.send("\r\n".join(lines).encode())
+
+
+def test_a_worker_that_is_stuck_is_named_with_its_request(serve, dial, tmp_path):
+    options = ("--timeout", "1", "--request-id", "on")
+    server = serve("hog", *options, env={"HOG": str(tmp_path)})
+    ask(dial(server), "/sleep/one", "X-Request-ID: r-1")
+    line = r"\[CRITICAL\] In worker .*: GET /sleep/one client=127\.0\.0\.1 request_id=r-1\n"
+    eventually(lambda: re.search(line, server.log()))
+    (tmp_path / "one.end").touch()
+
+
+@pytest.mark.parametrize("options", [[], ["--threads", "3"], ["-k", "gevent"]])
+def test_a_request_over_its_limits_is_named(serve, dial, tmp_path, options):
+    if "gevent" in options:
+        pytest.importorskip("gevent")
+    limits = ["--timeout", "0", "--request-timeout-log", "0.2", "--request-timeout", "0.5"]
+    limits += ["--request-timeout-grace", "0.2", "--request-id-response"]
+    server = serve("timed", *limits, *options, env={"TIMED": str(tmp_path)})
+    peer = dial(server)
+    ask(peer, "/swallow/one", "X-Request-ID: r-1")
+    response = peer.response()
+    assert (response.status, response.get("X-Request-ID")) == (504, "r-1")
+    request = "GET /swallow/one client=127.0.0.1 request_id=r-1"
+    for what in ("Request takes long", "Request timed out", "Request does not end"):
+        eventually(lambda what=what: f"{what}: {request} for " in server.log())
+    eventually(lambda: f"Stack of {request} (most recent call last):\n" in server.log())
+    (tmp_path / "one.end").touch()
+
+
+def lines_of(server):
+    """Each line of the error log, which must be JSON."""
+    return [json.loads(line) for line in server.log().splitlines()]
+
+
+def test_json_has_the_names_as_members(serve, dial, tmp_path):
+    limits = ["--timeout", "3", "--request-timeout-log", "0.2", "--log-format", "json"]
+    server = serve("hog", *limits, env={"HOG": str(tmp_path)})
+    peer = dial(server)
+    ask(peer, "/sleep/one", "X-Request-ID: r-1", TRACEPARENT)
+    assert peer.closed_by_server()
+
+    def told(begin):
+        return [line for line in lines_of(server) if line["message"].startswith(begin)]
+
+    [line] = eventually(lambda: told("In worker"))
+    assert line["request_id"] == "r-1"
+    assert "request_id" not in line["message"]
+    for begin in ("Request takes long", "Stack of"):
+        [line] = told(begin)
+        assert (line["request_id"], line["trace_id"], line["span_id"]) == ("r-1", TRACE, SPAN)
+        assert "request_id" not in line["message"]
+    (tmp_path / "one.end").touch()
+
+
+def test_a_refusal_has_one_id_everywhere(start, dial):
+    server = start("--log-format", "json", "--request-id-response")
+    with dial(server) as peer:
+        peer.send(b"nonsense\r\n\r\n")
+        response = peer.response()
+    [warning] = eventually(
+        lambda: [line for line in lines_of(server) if line["level"] == "warning"]
+    )
+    assert warning["message"].startswith("Invalid request from")
+    found = json.loads(eventually(server.access_log))["request_id"]
+    assert found == warning["request_id"] == response.get("X-Request-ID")
+    assert MADE.fullmatch(found)
+
+
+def test_a_refusal_in_the_text_log_names_it(start, dial):
+    server = start("--request-id", "on")
+    with dial(server) as peer:
+        peer.send(b"nonsense\r\n\r\n")
+        assert peer.response().get("X-Request-ID") is None
+    eventually(lambda: re.search(r"Invalid request .* request_id=[0-9a-f]{32}\n", server.log()))
+
+
+def test_an_answer_of_health_path_says_it(start, dial):
+    server = start("--request-id-response", "--health-path", "/health")
+    assert dial(server).get("/health", "X-Request-ID: r-1").get("X-Request-ID") == "r-1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -46,6 +47,30 @@ def test_requests_of_a_worker_that_died_are_told(serve, dial, tmp_path, how, sai
     assert re.search(LINE.format(level="ERROR", pid=pid, path=f"/{how}"), server.log())
     (tmp_path / "end").touch()
     assert int(dial(server).get().body) != pid
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_stacks_of_a_crash_are_one_message(serve, dial, tmp_path, form):
+    """However many workers crash and log at the same time."""
+    env = {"MORTAL": str(tmp_path)}
+    server = serve("mortal", "--log-format", form, workers=3, env=env)
+    for _ in range(3):
+        dying = [ask(dial, server, "/crash") for _ in range(3)]
+        for peer in dying:
+            assert peer.closed_by_server()
+    crashes = "was sent SIGSEGV!"
+    eventually(lambda: server.log().count(crashes) >= 3 and len(server.workers()) == 3)
+    if form == "json":
+        lines = [json.loads(line)["message"] for line in server.log().splitlines()]
+    else:
+        lines = re.split(r"^\[2[^\]]*\] \[\d+\] \[[A-Z]+\] ", server.log(), flags=re.MULTILINE)
+    stacks = [line for line in lines if line.startswith("Stacks of worker (pid:")]
+    assert len(stacks) == server.log().count(crashes)
+    whole = (
+        r"\(pid:\d+\):\nFatal Python error: Segmentation fault\n\n.*mortal\.py\", line \d+ in app"
+    )
+    assert all(re.search(whole, text, re.DOTALL) for text in stacks)
+    assert dial(server).get().status == 200
 
 
 def test_requests_that_a_stop_cuts_are_told(serve, dial, tmp_path):

@@ -56,7 +56,7 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced(serve, dial, hogs, thr
     for number in range(threads):
         assert said(server, pid, f"/sleep/slow{number}")
     # Where it stood, in every thread.
-    assert len(re.findall(r'hog\.py", line \d+ in app', server.log())) >= threads
+    eventually(lambda: len(re.findall(r'hog\.py", line \d+ in app', server.log())) >= threads)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_worker_that_is_stuck_in_c_is_replaced(serve, dial, hogs, threads, wha
     assert peer.closed_by_server()
     assert is_replaced(server, dial, pid)
     assert said(server, pid, f"/{what}/wild")
-    assert re.search(r'hog\.py", line \d+ in app', server.log())
+    eventually(lambda: re.search(r'hog\.py", line \d+ in app', server.log()))
     eventually(lambda: f"Worker (pid:{pid}) {ending}" in server.log())
 
 

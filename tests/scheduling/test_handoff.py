@@ -12,26 +12,11 @@ import os
 import random
 import signal
 import threading
-from collections import Counter
 
 import pytest
 
-from oxicorn import Scoreboard
 from support import Peer, eventually
-from support.hogs import ENDLESS, request
-
-
-def pid_of(response):
-    assert response.status == 200
-    return int(response.body.split()[0])
-
-
-def warm(peers):
-    """Uses every connection once; gives the workers they are at, and puts the fullest one first."""
-    homes = {peer: pid_of(peer.get("/warm")) for peer in peers}
-    counts = Counter(homes.values())
-    peers.sort(key=lambda peer: (-counts[homes[peer]], homes[peer]))
-    return [homes[peer] for peer in peers]
+from support.hogs import ENDLESS, at_work, descriptors, pid_of, request, warm
 
 
 @pytest.mark.parametrize("what", ["sleep", "spin", "match"])
@@ -162,16 +147,6 @@ def test_what_was_handed_to_a_worker_that_dies_is_served_by_another(serve, dial,
         assert pid_of(peer.response()) not in (busy, idle)
     hogs.end("slow")
     assert peers[0].response().status == 200
-
-
-def at_work(server, pid):
-    """Requests that a worker is busy with."""
-    workers = Scoreboard(server.pid).read()["workers"]
-    return next(worker["busy"] for worker in workers if worker["pid"] == pid)
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def test_workers_that_are_killed_take_no_others_along(serve, hogs):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 
-from support.peer import Peer
+from oxicorn import Scoreboard
+from support.peer import Peer, Response
+from support.server import Server
 from support.wait import eventually
 
 ENDLESS = ("--timeout", "0", "--graceful-timeout", "1", "--keep-alive", "600")
@@ -42,3 +46,28 @@ def request(path: str, *fields: str, method: str = "GET") -> bytes:
     """A plain request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: test", *fields]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+
+def pid_of(response: Response) -> int:
+    """The worker that has answered a fast request."""
+    assert response.status == 200
+    return int(response.body.split()[0])
+
+
+def warm(peers: list[Peer]) -> list[int]:
+    """Uses every connection once; gives the workers they are at, and puts the fullest one first."""
+    homes = {peer: pid_of(peer.get("/warm")) for peer in peers}
+    counts = Counter(homes.values())
+    peers.sort(key=lambda peer: (-counts[homes[peer]], homes[peer]))
+    return [homes[peer] for peer in peers]
+
+
+def at_work(server: Server, pid: int) -> int:
+    """Requests that a worker is busy with."""
+    workers = Scoreboard(server.pid).read()["workers"]
+    return int(next(worker["busy"] for worker in workers if worker["pid"] == pid))
+
+
+def descriptors(pid: int) -> int:
+    """Open descriptors of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd"))

@@ -214,7 +214,7 @@ fn response_without_body_sends_none() {
 fn error_pages_are_whole_responses_that_close() {
     for status in [400, 403, 404, 408, 413, 414, 417, 431, 500, 501, 503, 504, 505, 499, 599] {
         let mut out = Vec::new();
-        error_page(status, false, DATE, Some(b"oxicorn"), &mut out);
+        error_page(status, false, DATE, Some(b"oxicorn"), None, &mut out);
         let text = String::from_utf8(out).expect("text");
         let (head, page) = text.split_once("\r\n\r\n").expect("a head and a page");
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
@@ -222,8 +222,11 @@ fn error_pages_are_whole_responses_that_close() {
         assert!(head.ends_with(&format!("Content-Length: {}", page.len())));
         assert_eq!(head.contains("Retry-After"), status == 503);
         let mut out = Vec::new();
-        error_page(status, true, DATE, Some(b"oxicorn"), &mut out);
+        error_page(status, true, DATE, Some(b"oxicorn"), None, &mut out);
         assert_eq!(String::from_utf8(out).expect("text"), format!("{head}\r\n\r\n"));
+        let mut out = Vec::new();
+        error_page(status, true, DATE, None, Some((b"X-Id", b"7")), &mut out);
+        assert!(String::from_utf8(out).expect("text").contains("\r\nX-Id: 7\r\n"));
     }
 }
 

@@ -16,6 +16,7 @@ pub mod inherit;
 pub mod listener;
 mod log_file;
 pub mod memory;
+pub mod pad;
 pub mod passage;
 pub mod pidfile;
 pub mod process;

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -160,12 +160,6 @@ impl LogFile {
         self.capture_again(&self.place.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The number of the descriptor that lines are written to; reopening does not change it.
-    #[must_use]
-    pub fn descriptor(&self) -> RawFd {
-        self.place.read().unwrap_or_else(PoisonError::into_inner).as_fd().as_raw_fd()
-    }
-
     /// How many lines could not be written, in this process and up to its fork.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -268,6 +262,7 @@ fn write_some(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
 mod tests {
     use std::fs;
     use std::io::Read;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -312,13 +307,14 @@ mod tests {
         let scratch = Scratch::new("oxicorn-log-reopen");
         let (path, rotated) = (scratch.file("a.log"), scratch.file("a.log.1"));
         let log = at(&path);
-        let descriptor = log.descriptor();
+        let descriptor = || log.place.read().unwrap().as_fd().as_raw_fd();
+        let before = descriptor();
         log.write(b"old\n");
         fs::rename(&path, &rotated).unwrap();
         log.write(b"still old\n");
         log.reopen().unwrap();
         log.write(b"new\n");
-        assert_eq!(log.descriptor(), descriptor);
+        assert_eq!(descriptor(), before);
         assert_eq!(fs::read(&rotated).unwrap(), b"old\nstill old\n");
         assert_eq!(fs::read(&path).unwrap(), b"new\n");
     }

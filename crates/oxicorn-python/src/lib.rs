@@ -36,8 +36,7 @@ mod _oxicorn {
     #[pymodule_export]
     use super::log::{
         await_messages, forward_access, forward_messages, give_logs_to, has_messages, init_logs,
-        log, log_descriptor, reopen_logs, take_messages, want_request_ids, write_access_line,
-        write_error_line,
+        log, reopen_logs, take_messages, want_request_ids, write_access_line, write_error_line,
     };
     #[pymodule_export]
     use super::master::{Master, Passage, Slot};

@@ -192,12 +192,6 @@ pub(crate) fn exception(py: Python<'_>, doing: &str, about: Option<&About>, erro
     called.is_ok()
 }
 
-/// The descriptor of the error log, for faulthandler; it stays the same when the log is reopened.
-#[pyfunction]
-pub(crate) fn log_descriptor() -> i32 {
-    error_log::descriptor()
-}
-
 /// Opens the log files again by their names, after log rotation.
 ///
 /// A file that cannot be opened is reported in the error log, and the log goes on in the old one.

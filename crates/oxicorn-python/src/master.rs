@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use oxicorn_arbiter::{Arbiter, BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
 use oxicorn_os::memory::OomKills;
+use oxicorn_os::pad::Pad;
 use oxicorn_os::process::{self, signal_name};
 use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
 use oxicorn_os::watch::{Found, read_pipe, wait_readable};
 use oxicorn_os::{inherit, passage};
-use oxicorn_worker::{error_log, forward};
+use oxicorn_worker::{About, error_log, forward};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -33,6 +34,8 @@ const APP_MISSING: u8 = b'4';
 const SLOTS: usize = 1024;
 /// How far apart the signs of life of an idle worker are: the last one may be that old.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Stacks to which nothing was added for so long are whole.
+const STACKS_SETTLE: Duration = Duration::from_millis(500);
 /// Longest wait: heartbeats are looked at that often.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -108,6 +111,7 @@ struct Inner {
     successor: Option<u32>,
     /// How often Python wants to hear that the master is alive, and when next.
     reminder: Option<(Duration, Instant)>,
+    next_look_at_stacks: Instant,
     /// What Python is told beside the arbiter's effects.
     news: VecDeque<(&'static str, u64, u64)>,
 }
@@ -120,6 +124,8 @@ struct Child {
     record: Record,
     /// The read end of its private pipe, until it ends.
     notes: Option<OwnedFd>,
+    /// Where its stacks are written: when it dies, and when a request in it does not end.
+    stacks: Option<Pad>,
 }
 
 #[pymethods]
@@ -145,6 +151,7 @@ impl Master {
             predecessor: None,
             successor: None,
             reminder: None,
+            next_look_at_stacks: Instant::now(),
             news: VecDeque::new(),
         };
         let master = Self { inner: Mutex::new(inner) };
@@ -186,17 +193,19 @@ impl Master {
             return Err(PyRuntimeError::new_err(format!("no more than {SLOTS} workers")));
         };
         record.claim(generation, monotonic_ms());
-        inner.children.push(Child { age, pid: None, slot, record, notes: None });
+        inner.children.push(Child { age, pid: None, slot, record, notes: None, stacks: None });
         Ok(Slot { record })
     }
 
-    /// A worker exists; `notes` is the read end of its private pipe, non-blocking.
-    fn forked(&self, age: u64, pid: u32, notes: RawFd) -> PyResult<()> {
-        let notes = inherit::adopt(notes)?;
+    /// A worker exists; `notes` is the read end of its private pipe, non-blocking, and `stacks` the
+    /// memory to which faulthandler writes in it.
+    fn forked(&self, age: u64, pid: u32, notes: RawFd, stacks: RawFd) -> PyResult<()> {
+        let (notes, stacks) = (inherit::adopt(notes)?, inherit::adopt(stacks)?);
         let mut inner = self.lock();
         if let Some(child) = inner.children.iter_mut().find(|child| child.age == age) {
             child.pid = Some(pid);
             child.notes = Some(notes);
+            child.stacks = Some(Pad::new(stacks));
             child.record.set_pid(pid);
         }
         inner.feed(Event::Forked { age, pid });
@@ -289,6 +298,7 @@ impl Inner {
                     return Some(("workers", old as u64, new as u64));
                 }
                 Effect::Reaped { age, pid, boot_failed } => {
+                    self.show_last_stacks(age);
                     self.forget(age);
                     let what = if boot_failed { "unbooted" } else { "reaped" };
                     return Some((what, age, u64::from(pid)));
@@ -313,15 +323,40 @@ impl Inner {
         for request in child.record.in_flight() {
             let age = now.saturating_sub(request.start_ms);
             let client = if request.client.is_empty() { b"-" } else { request.client.as_slice() };
+            let about = Some(request.id).filter(|id| !id.is_empty());
+            let about = about.map(|id| About { id: id.escape_ascii().to_string(), trace: None });
             let text = format_args!(
-                "In worker (pid:{pid}) for {}.{:03} s: {} {} client={}",
+                "In worker (pid:{pid}) for {}.{:03} s: {} {} client={}{}",
                 age / 1000,
                 age % 1000,
                 request.method.escape_ascii(),
                 request.path.escape_ascii(),
                 client.escape_ascii(),
+                error_log::id(about.as_ref()),
             );
-            error_log::write(level, text);
+            error_log::write_about(level, text, about.as_ref());
+        }
+    }
+
+    /// Shows the stacks that workers have written, when they are whole.
+    fn show_stacks(&mut self) {
+        let now = Instant::now();
+        if now < self.next_look_at_stacks {
+            return;
+        }
+        self.next_look_at_stacks = now + STACKS_SETTLE;
+        for child in &mut self.children {
+            if let (Some(pid), Some(stacks)) = (child.pid, &mut child.stacks) {
+                log_stacks(pid, stacks.look());
+            }
+        }
+    }
+
+    /// Shows what a worker that has ended has left.
+    fn show_last_stacks(&mut self, age: u64) {
+        let Some(child) = self.children.iter_mut().find(|child| child.age == age) else { return };
+        if let (Some(pid), Some(stacks)) = (child.pid, &mut child.stacks) {
+            log_stacks(pid, stacks.take());
         }
     }
 
@@ -371,6 +406,7 @@ impl Inner {
             self.feed(Event::Exited { pid, ending });
         }
         self.take_heartbeats();
+        self.show_stacks();
         self.take_news();
         self.feed(Event::Tick);
         Ok(())
@@ -442,6 +478,18 @@ impl Inner {
         for (pid, at) in beats {
             self.feed(Event::Heartbeat { pid, at });
         }
+    }
+}
+
+/// Writes the stacks of a worker as one message, so that nothing comes in between.
+fn log_stacks(pid: u32, found: std::io::Result<Vec<u8>>) {
+    let text = match &found {
+        Ok(text) => String::from_utf8_lossy(text.trim_ascii_end()),
+        Err(error) => format!("  cannot be read: {error}").into(),
+    };
+    if !text.is_empty() {
+        let text = format_args!("Stacks of worker (pid:{pid}):\n{text}");
+        error_log::write(error_log::Level::Error, text);
     }
 }
 

@@ -50,6 +50,7 @@ fn worker<'py>(py: Python<'py>, seen: &Snapshot) -> PyResult<Bound<'py, PyDict>>
         row.set_item("method", request.method.escape_ascii().to_string())?;
         row.set_item("path", request.path.escape_ascii().to_string())?;
         row.set_item("client", request.client.escape_ascii().to_string())?;
+        row.set_item("request_id", request.id.escape_ascii().to_string())?;
         in_flight.append(row)?;
     }
     worker.set_item("in_flight", in_flight)?;

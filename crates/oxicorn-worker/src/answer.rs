@@ -11,7 +11,7 @@ use crate::exchange::Ended;
 use crate::outbox::Outbox;
 use crate::poller::Poller;
 use crate::reactor::Shared;
-use crate::{Deadline, Link, error_log};
+use crate::{About, Deadline, Link, error_log};
 
 impl Shared {
     /// Answers a refused request and gets ready to close (RFC 9112, section 9.6).
@@ -22,8 +22,10 @@ impl Shared {
         reject: Reject,
         is_head: bool,
     ) -> Option<Box<Channel>> {
-        warn_of_reject(&channel.link, reject);
-        self.answer(poller, channel, reject.status(), is_head)
+        let about = self.name_unanswered(&channel);
+        warn_of_reject(&channel.link, reject, about.as_deref());
+        let date = poller.date.at(poller.now);
+        self.answer_named(poller.now, &date, channel, (reject.status(), is_head), about)
     }
 
     /// Answers with a page of ours and closes.
@@ -42,14 +44,25 @@ impl Shared {
         &self,
         now: u64,
         date: &[u8; 29],
-        mut channel: Box<Channel>,
+        channel: Box<Channel>,
         status: u16,
         is_head: bool,
     ) -> Option<Box<Channel>> {
-        let mut page = Vec::new();
-        let server = self.config.server_header.as_deref().map(str::as_bytes);
-        error_page(status, is_head, date, server, &mut page);
-        self.log_unanswered(&channel, status, body_length(&page));
+        let about = self.name_unanswered(&channel);
+        self.answer_named(now, date, channel, (status, is_head), about)
+    }
+
+    /// The same for a request that has its name.
+    pub(crate) fn answer_named(
+        &self,
+        now: u64,
+        date: &[u8; 29],
+        mut channel: Box<Channel>,
+        (status, is_head): (u16, bool),
+        about: Option<Box<About>>,
+    ) -> Option<Box<Channel>> {
+        let page = self.page(status, is_head, date, about.as_deref());
+        self.log_unanswered(&channel, status, body_length(&page), about.as_deref());
         channel.queued_at = 0;
         channel.pending = None;
         channel.carry = Vec::new();
@@ -63,6 +76,39 @@ impl Shared {
         self.flush(now, channel, Then::Linger)
     }
 
+    /// A page of ours, with the request's name if responses say that.
+    pub(crate) fn page(
+        &self,
+        status: u16,
+        is_head: bool,
+        date: &[u8; 29],
+        about: Option<&About>,
+    ) -> Vec<u8> {
+        let mut page = Vec::new();
+        let server = self.config.server_header.as_deref().map(str::as_bytes);
+        error_page(status, is_head, date, server, self.response_id(about), &mut page);
+        page
+    }
+
+    /// The field that says a request's name, if responses say that.
+    pub(crate) fn response_id<'a>(
+        &'a self,
+        about: Option<&'a About>,
+    ) -> Option<(&'a [u8], &'a [u8])> {
+        let name = self.config.request_ids.as_deref()?.response_field()?;
+        Some((name.as_bytes(), about?.id.as_bytes()))
+    }
+
+    /// Names a request that the application does not see, if requests have names.
+    pub(crate) fn name(&self, link: &Link, request: Option<(&Head, &[u8])>) -> Option<Box<About>> {
+        Some(self.config.request_ids.as_deref()?.name(request, link.trusted))
+    }
+
+    /// The same for one whose head, if it is known, is in its channel.
+    pub(crate) fn name_unanswered(&self, channel: &Channel) -> Option<Box<About>> {
+        self.name(&channel.link, head_of(channel))
+    }
+
     /// Writes the line of a request that was answered while the application still has it.
     pub(crate) fn log_answered(&self, deadline: &Deadline, status: u16, page: &[u8]) {
         let Some(log) = &self.control.access_log else { return };
@@ -72,10 +118,14 @@ impl Shared {
     }
 
     /// Writes the line of a request that the application does not see.
-    pub(crate) fn log_unanswered(&self, channel: &Channel, status: u16, body_bytes: u64) {
-        let request = channel.pending.as_ref();
-        let request = request.map(|pending| (&pending.head, pending.bytes.as_slice()));
-        self.log_own_answer(channel, request, status, body_bytes);
+    pub(crate) fn log_unanswered(
+        &self,
+        channel: &Channel,
+        status: u16,
+        body_bytes: u64,
+        about: Option<&About>,
+    ) {
+        self.log_own_answer(channel, head_of(channel), status, body_bytes, about);
     }
 
     /// The same for one whose head, if it is known, is elsewhere.
@@ -85,6 +135,7 @@ impl Shared {
         request: Option<(&Head, &[u8])>,
         status: u16,
         body_bytes: u64,
+        about: Option<&About>,
     ) {
         let Some(log) = &self.control.refused_log else { return };
         let remote_addr = channel.link.remote_addr.as_bytes();
@@ -92,11 +143,14 @@ impl Shared {
             Some((head, bytes)) => request_record(head, bytes, remote_addr),
             None => AccessRecord { remote_addr, ..AccessRecord::default() },
         };
-        let ids = self.config.request_ids.as_deref();
-        let about = ids.map(|ids| ids.name(request, channel.link.trusted));
-        let about = about.as_deref();
         write_record(log, AccessRecord { status, body_bytes, about, ..record });
     }
+}
+
+/// The head of a channel's request, if it was read and kept.
+fn head_of(channel: &Channel) -> Option<(&Head, &[u8])> {
+    let pending = channel.pending.as_ref()?;
+    Some((&pending.head, pending.bytes.as_slice()))
 }
 
 /// Bytes of a page of ours after its head.
@@ -106,9 +160,9 @@ fn body_length(page: &[u8]) -> u64 {
 }
 
 /// Says in the log why a request is refused.
-pub(crate) fn warn_of_reject(link: &Link, reject: Reject) {
+pub(crate) fn warn_of_reject(link: &Link, reject: Reject, about: Option<&About>) {
     let ip = &link.remote_addr;
-    error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"));
+    error_log::warn_of_client(format_args!("Invalid request from ip={ip}: {reject}"), about);
 }
 
 /// What the access log says of a request.

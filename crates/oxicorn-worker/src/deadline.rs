@@ -22,6 +22,7 @@ use oxicorn_http::Head;
 use slotmap::DefaultKey as Key;
 
 use crate::channel::{NEVER, millis};
+use crate::error_log::{self, Level};
 use crate::queue::limit;
 use crate::{About, Config, Escaped};
 
@@ -68,6 +69,12 @@ impl Deadline {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// What the logs call it, if requests have names.
+    #[must_use]
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_ref()
     }
 
     /// What is left until it is interrupted; `None` when it never is.
@@ -136,13 +143,14 @@ impl Deadline {
     }
 }
 
-/// As log lines name it: method, target and client.
+/// As log lines name it: method, target, client and, in text logs, its id.
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = Escaped(self.head.method.of(&self.bytes));
         let target = Escaped(self.head.target.of(&self.bytes));
         let client: &[u8] = if self.client.is_empty() { b"-" } else { &self.client };
-        write!(f, "{method} {target} client={}", Escaped(client))
+        let id = error_log::id(self.about.as_ref());
+        write!(f, "{method} {target} client={}{id}", Escaped(client))
     }
 }
 
@@ -270,15 +278,17 @@ impl Watch {
 
     /// Logs what a request is over, and queues what follows.
     fn tell(&self, deadline: Arc<Deadline>, step: Step, now: u64) {
-        let took = Took(&deadline, now);
+        let (took, about) = (Took(&deadline, now), deadline.about.as_ref());
         match step {
-            Step::Show => log::warn!(
-                target: "oxicorn.error",
-                "Request takes long: {took}, past `request_timeout_log`"
+            Step::Show => error_log::write_about(
+                Level::Warning,
+                format_args!("Request takes long: {took}, past `request_timeout_log`"),
+                about,
             ),
-            Step::Interrupt => log::error!(
-                target: "oxicorn.error",
-                "Request timed out: {took}, past `request_timeout`"
+            Step::Interrupt => error_log::write_about(
+                Level::Error,
+                format_args!("Request timed out: {took}, past `request_timeout`"),
+                about,
             ),
         }
         lock(&self.due).queue.push_back((deadline, step));

@@ -10,7 +10,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -119,6 +118,38 @@ pub fn write(level: Level, message: fmt::Arguments<'_>) {
     }
 }
 
+/// Logs a message about one request: as JSON with its names as members. As text it says its id
+/// itself, see [`id`].
+pub fn write_about(level: Level, message: fmt::Arguments<'_>, about: Option<&About>) {
+    if !LOG.is_enabled(level) {
+        return;
+    }
+    if about.is_none() || forward::is_on() || !LOG.json.load(Ordering::Relaxed) {
+        return LOG.write(level, message);
+    }
+    let mut line = Vec::with_capacity(256);
+    let now = local_time::unix_secs(SystemTime::now());
+    write_json(now, std::process::id(), level, message, about, &mut line);
+    LOG.file.write(&line);
+}
+
+/// What a message about a request says of its id: ` request_id=…`; nothing if it has none, or if
+/// the log has a member for it.
+#[must_use]
+pub fn id(about: Option<&About>) -> Id<'_> {
+    Id(about.filter(|_| forward::is_on() || !LOG.json.load(Ordering::Relaxed)))
+}
+
+/// See [`id`].
+#[derive(Clone, Copy, Debug)]
+pub struct Id<'a>(Option<&'a About>);
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |about| write!(f, " request_id={}", about.id))
+    }
+}
+
 /// Logs a failure that has details, such as a traceback, in the request of this name.
 pub fn write_failure(doing: &str, details: &str, about: Option<&About>) {
     if !LOG.is_enabled(Level::Error) {
@@ -140,10 +171,8 @@ pub fn write_failure(doing: &str, details: &str, about: Option<&About>) {
 #[must_use]
 pub fn first_line<'a>(doing: &'a str, about: Option<&About>) -> Cow<'a, str> {
     match about {
-        Some(about) if !LOG.json.load(Ordering::Relaxed) => {
-            format!("{doing} request_id={}", about.id).into()
-        }
-        _ => doing.into(),
+        Some(_) => format!("{doing}{}", id(about)).into(),
+        None => doing.into(),
     }
 }
 
@@ -156,15 +185,16 @@ pub fn is_enabled(level: Level) -> bool {
 /// Warns of something that a client provoked: at most ten lines a second, so that nobody can fill
 /// the disk from outside. What was left out is summed up in one line.
 ///
-/// Bytes of the client belong in [`Escaped`](crate::Escaped).
-pub fn warn_of_client(message: fmt::Arguments<'_>) {
+/// Bytes of the client belong in [`Escaped`](crate::Escaped). `about` is the request, if it has a
+/// name.
+pub fn warn_of_client(message: fmt::Arguments<'_>, about: Option<&About>) {
     if !LOG.is_enabled(Level::Warning) {
         return;
     }
     let (admitted, suppressed) = PROVOKED.admit(uptime_secs());
     write_suppressed(suppressed);
     if admitted {
-        LOG.write(Level::Warning, message);
+        write_about(Level::Warning, format_args!("{message}{}", id(about)), about);
     }
 }
 
@@ -185,13 +215,6 @@ pub fn write_as_is(text: &str) {
 /// Writes bytes as they are: `wsgi.errors`, whose lines are the application's in every format.
 pub fn write_raw(bytes: &[u8]) {
     LOG.file.write(bytes);
-}
-
-/// The descriptor that lines go to, for what writes by itself (faulthandler). It stays the same
-/// when the log is reopened.
-#[must_use]
-pub fn descriptor() -> RawFd {
-    LOG.file.descriptor()
 }
 
 /// Opens the file again by its name, after log rotation.

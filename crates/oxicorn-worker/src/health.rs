@@ -48,6 +48,7 @@ impl Shared {
         let read_whole = channel.machine.is_complete();
         let persistent = code == 200 && read_whole && head.persistent && self.keeps(&channel);
         let facts = RequestFacts { version: head.version, is_head, persistent };
+        let about = self.name(&channel.link, Some((head, bytes)));
         let mut response = ResponseHead::default();
         let written = response
             .begin(facts.version, status)
@@ -57,6 +58,10 @@ impl Shared {
                 405 => response.field(b"Allow", b"GET, HEAD"),
                 503 => response.field(b"Retry-After", b"1"),
                 _ => Ok(()),
+            })
+            .and_then(|()| match self.response_id(about.as_deref()) {
+                Some((name, id)) => response.field(name, id),
+                None => Ok(()),
             });
         let server = self.config.server_header.as_deref().map(str::as_bytes);
         let (_, persistent) = response.finish(facts, Some(body.len() as u64), date, server);
@@ -64,7 +69,7 @@ impl Shared {
             response.buffer().extend_from_slice(body);
         }
         let sent = if is_head { 0 } else { body.len() as u64 };
-        self.log_own_answer(&channel, Some((head, bytes)), code, sent);
+        self.log_own_answer(&channel, Some((head, bytes)), code, sent, about.as_deref());
         let mut outbox = Outbox::default();
         let kept = outbox.push(response.buffer(), usize::MAX, &self.output.directory);
         if written.is_err() || kept.is_err() {

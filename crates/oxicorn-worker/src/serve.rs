@@ -201,7 +201,8 @@ impl Shared {
             Ok(Line::Whole { used, announced }) => (used, announced),
             Err(LineFault(what)) => {
                 let ip = &channel.link.remote_addr;
-                error_log::warn_of_client(format_args!("Invalid connection from ip={ip}: {what}"));
+                let text = format_args!("Invalid connection from ip={ip}: {what}");
+                error_log::warn_of_client(text, None);
                 return None;
             }
         };
@@ -289,7 +290,8 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         if is_abandoned(&channel, now) {
             self.count(Count::Abandoned);
-            self.log_unanswered(&channel, CLIENT_GONE, 0);
+            let about = self.name_unanswered(&channel);
+            self.log_unanswered(&channel, CLIENT_GONE, 0, about.as_deref());
             return self.end(channel);
         }
         let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);

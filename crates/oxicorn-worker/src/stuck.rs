@@ -9,11 +9,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use oxicorn_http::h1::encode::error_page;
-
 use crate::channel::NEVER;
 use crate::deadline::{Begun, Deadline, Took, Watch};
-use crate::error_log::CRITICAL;
+use crate::error_log::{self, Level};
 use crate::poller::Poller;
 use crate::reactor::Shared;
 
@@ -88,10 +86,9 @@ impl Shared {
         if let Some(stream) = stream
             && deadline.answer_for_it()
         {
-            let mut page = Vec::new();
-            let server = self.config.server_header.as_deref().map(str::as_bytes);
             let is_head = deadline.head.is_head(&deadline.bytes);
-            error_page(504, is_head, &poller.date.at(poller.now), server, &mut page);
+            let date = poller.date.at(poller.now);
+            let page = self.page(504, is_head, &date, deadline.about.as_ref());
             // The first bytes on this socket for long: there is room.
             let _ = stream.write(&page);
             self.log_answered(deadline, 504, &page);
@@ -99,9 +96,10 @@ impl Shared {
         let took = Took(deadline, poller.now);
         let stuck = self.control.stuck.as_ref();
         let what = if stuck.is_some() { "its worker is replaced" } else { "it keeps its thread" };
-        log::error!(
-            target: CRITICAL,
-            "Request does not end: {took}, past `request_timeout_grace`; {what}"
+        error_log::write_about(
+            Level::Critical,
+            format_args!("Request does not end: {took}, past `request_timeout_grace`; {what}"),
+            deadline.about.as_ref(),
         );
         self.forget(deadline.key, true);
         if let Some(stuck) = stuck {

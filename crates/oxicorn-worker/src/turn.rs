@@ -88,8 +88,12 @@ impl Shared {
             Ok(effective) => effective,
             Err(reject) => {
                 let is_head = head.is_head(bytes);
-                warn_of_reject(&channel.link, reject);
-                return self.answer_at(turn.now, &turn.date, channel, reject.status(), is_head);
+                let about = self.name(&channel.link, Some((head, bytes)));
+                warn_of_reject(&channel.link, reject, about.as_deref());
+                // With it, the access log knows the request.
+                channel.pending = pending;
+                let answer = (reject.status(), is_head);
+                return self.answer_named(turn.now, &turn.date, channel, answer, about);
             }
         };
         let stripped = effective.as_ref().and_then(|effective| effective.strip(head));
@@ -132,7 +136,9 @@ impl Shared {
         }
         let ticket = self.control.slot.as_ref().map(|slot| {
             let start = self.clock.absolute(before.max(turn.now));
-            slot.begin(start, request.head.method.of(bytes), request.head.target.of(bytes), client)
+            let id = about.map_or(&b""[..], |about| about.id.as_bytes());
+            let [method, target] = [request.head.method, request.head.target];
+            slot.begin(start, method.of(bytes), target.of(bytes), client, id)
         });
         let mut inside = Inside::enter(self, turn.thread, ticket);
         inside.deadline = deadline.as_deref();

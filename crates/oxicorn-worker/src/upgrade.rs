@@ -67,9 +67,9 @@ impl Shared {
         let place = Place::take(self);
         if place.is_none() {
             let limit = self.config.websockets;
-            error_log::warn_of_client(format_args!(
-                "a WebSocket was refused, as {limit} are open (websocket_limit)"
-            ));
+            let text =
+                format_args!("a WebSocket was refused, as {limit} are open (websocket_limit)");
+            error_log::warn_of_client(text, None);
         }
         if place.is_none() || self.draining.load(Ordering::Relaxed) {
             return self.answer_at(turn.now, &turn.date, channel, 503, false);

@@ -12,6 +12,9 @@ pub const PATH: usize = 120;
 /// Longest prefix of a client's address that is kept.
 pub const CLIENT: usize = 48;
 
+/// Longest prefix of a request's id that is kept: all of ours, a UUID, and those of cloud balancers.
+pub const ID: usize = 48;
+
 // One entry: four cache lines.
 pub(super) const SEQUENCE: usize = 0;
 const STARTED: usize = 1;
@@ -20,7 +23,10 @@ const TEXTS: usize = 3;
 const METHOD_AT: usize = TEXTS;
 const PATH_AT: usize = METHOD_AT + METHOD / 8;
 const CLIENT_AT: usize = PATH_AT + PATH / 8;
+const ID_AT: usize = CLIENT_AT + CLIENT / 8;
 pub(super) const ENTRY: usize = 32;
+
+const _: () = assert!(ID_AT + ID / 8 <= ENTRY, "the texts fit into an entry");
 
 const FREE: u64 = 0;
 pub(super) const WRITING: u64 = 1;
@@ -38,6 +44,8 @@ pub struct InFlight {
     pub path: Vec<u8>,
     /// Its client's address, cut at [`CLIENT`] bytes; empty over a unix socket.
     pub client: Vec<u8>,
+    /// What it is called in the logs, cut at [`ID`] bytes; empty when requests have no ids.
+    pub id: Vec<u8>,
 }
 
 /// Says which entry a request has; give it back to [`Slot::end`](super::Slot::end).
@@ -51,20 +59,23 @@ pub(super) fn free(entry: &[AtomicU64]) {
 }
 
 /// Fills in an entry that is the caller's; long texts are cut.
-pub(super) fn write(entry: &[AtomicU64], now_ms: u64, method: &[u8], path: &[u8], client: &[u8]) {
+pub(super) fn write(entry: &[AtomicU64], now_ms: u64, texts: [&[u8]; 4]) {
+    let [method, path, client, id] = texts;
     let method = prefix(method, METHOD);
     let path = prefix(path, PATH);
     let client = prefix(client, CLIENT);
+    let id = prefix(id, ID);
     let round = entry[SEQUENCE].load(Ordering::Relaxed) & !STATE_BITS;
     entry[SEQUENCE].store(round | WRITING, Ordering::Relaxed);
     // A reader that sees any of the stores below also sees that writing had begun.
     fence(Ordering::Release);
     entry[STARTED].store(now_ms, Ordering::Relaxed);
-    let lengths = method.len() | path.len() << 8 | client.len() << 16;
+    let lengths = method.len() | path.len() << 8 | client.len() << 16 | id.len() << 24;
     entry[LENGTHS].store(lengths as u64, Ordering::Relaxed);
     put(&entry[METHOD_AT..], method);
     put(&entry[PATH_AT..], path);
     put(&entry[CLIENT_AT..], client);
+    put(&entry[ID_AT..], id);
     entry[SEQUENCE].store(round | VALID, Ordering::Release);
 }
 
@@ -92,6 +103,7 @@ pub(super) fn read(entry: &[AtomicU64]) -> Option<InFlight> {
     let method = text(METHOD_AT, METHOD, lengths);
     let path = text(PATH_AT, PATH, lengths >> 8);
     let client = text(CLIENT_AT, CLIENT, lengths >> 16);
+    let id = text(ID_AT, ID, lengths >> 24);
     // The loads above happen before the one below.
     fence(Ordering::Acquire);
     (entry[SEQUENCE].load(Ordering::Relaxed) == before).then_some(InFlight {
@@ -99,6 +111,7 @@ pub(super) fn read(entry: &[AtomicU64]) -> Option<InFlight> {
         method,
         path,
         client,
+        id,
     })
 }
 

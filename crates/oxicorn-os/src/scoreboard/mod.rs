@@ -32,7 +32,7 @@ use rustix::fs::{
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 pub use figures::{BUCKETS, Count, Figures, Histogram, PHASES, Phase};
-pub use in_flight::{CLIENT, ENTRIES, InFlight, METHOD, PATH, Ticket};
+pub use in_flight::{CLIENT, ENTRIES, ID, InFlight, METHOD, PATH, Ticket};
 pub use slot::{Slot, Snapshot, State};
 
 // The board's own words, before the records.

@@ -225,11 +225,19 @@ impl Slot {
         figures::record(self.figures(), Phase::Interpreter, ms);
     }
 
-    /// Lists a request as begun. Any thread of the worker may call it; long texts are cut.
-    pub fn begin(&self, now_ms: u64, method: &[u8], path: &[u8], client: &[u8]) -> Ticket {
+    /// Lists a request as begun. Any thread of the worker may call it; long texts are cut. `id` is
+    /// empty when requests have none.
+    pub fn begin(
+        &self,
+        now_ms: u64,
+        method: &[u8],
+        path: &[u8],
+        client: &[u8],
+        id: &[u8],
+    ) -> Ticket {
         self.count(Count::Requests);
         let Some(index) = self.reserve() else { return Ticket(None) };
-        in_flight::write(self.entry(usize::from(index)), now_ms, method, path, client);
+        in_flight::write(self.entry(usize::from(index)), now_ms, [method, path, client, id]);
         Ticket(Some(index))
     }
 

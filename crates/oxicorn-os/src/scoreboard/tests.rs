@@ -21,13 +21,14 @@ fn slots_are_counted() {
 #[test]
 fn a_request_is_listed_from_begin_to_end() {
     let slot = slot();
-    let first = slot.begin(10, b"GET", b"/a?b=1", b"127.0.0.1");
-    let second = slot.begin(20, b"POST", &[b'x'; 500], b"");
+    let first = slot.begin(10, b"GET", b"/a?b=1", b"127.0.0.1", b"r-1");
+    let second = slot.begin(20, b"POST", &[b'x'; 500], b"", &[b'i'; 500]);
     let seen = slot.in_flight();
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0].method, b"GET");
     assert_eq!(seen[0].path, b"/a?b=1");
     assert_eq!(seen[0].client, b"127.0.0.1");
+    assert_eq!((&seen[0].id[..], &seen[1].id[..]), (&b"r-1"[..], &[b'i'; ID][..]));
     assert_eq!((seen[1].start_ms, seen[1].path.len()), (20, PATH));
     slot.end(first);
     assert_eq!(slot.in_flight().len(), 1);
@@ -40,7 +41,7 @@ fn a_request_is_listed_from_begin_to_end() {
 fn more_requests_than_entries_are_counted_only() {
     let slot = slot();
     let tickets: Vec<_> =
-        (0..ENTRIES as u64 + 5).map(|n| slot.begin(n, b"GET", b"/", b"")).collect();
+        (0..ENTRIES as u64 + 5).map(|n| slot.begin(n, b"GET", b"/", b"", b"")).collect();
     assert_eq!(slot.in_flight().len(), ENTRIES);
     tickets.into_iter().for_each(|ticket| slot.end(ticket));
     assert!(slot.in_flight().is_empty());
@@ -50,11 +51,11 @@ fn more_requests_than_entries_are_counted_only() {
 #[test]
 fn a_writer_that_died_in_the_middle_is_not_believed() {
     let slot = slot();
-    let _ticket = slot.begin(1, b"GET", b"/", b"");
+    let _ticket = slot.begin(1, b"GET", b"/", b"", b"");
     slot.entry(0)[SEQUENCE].store(WRITING, Ordering::Relaxed);
     assert!(slot.in_flight().is_empty());
     slot.claim(2, 9);
-    let _ticket = slot.begin(1, b"GET", b"/next", b"");
+    let _ticket = slot.begin(1, b"GET", b"/next", b"", b"");
     assert_eq!(slot.in_flight()[0].path, b"/next");
     assert_eq!((slot.generation(), slot.last_heartbeat()), (2, 9));
 }
@@ -68,8 +69,9 @@ fn a_reader_never_sees_two_requests_mixed() {
             let stop = &stop;
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
+                    let (start, client) = (u64::from(letter), &[letter; 20]);
                     let ticket =
-                        slot.begin(u64::from(letter), &[letter; 9], &[letter; 99], &[letter; 20]);
+                        slot.begin(start, &[letter; 9], &[letter; 99], client, &[letter; 40]);
                     slot.end(ticket);
                 }
             });
@@ -92,7 +94,7 @@ fn idle_threads_are_those_that_take_and_run_nothing() {
     assert_eq!(slot.idle_threads(), 0, "it does not serve yet");
     slot.set_state(State::Serving);
     assert_eq!(slot.idle_threads(), 2);
-    let tickets: Vec<_> = (0..3).map(|_| slot.begin(1, b"GET", b"/", b"")).collect();
+    let tickets: Vec<_> = (0..3).map(|_| slot.begin(1, b"GET", b"/", b"", b"")).collect();
     assert_eq!(slot.idle_threads(), 0);
     tickets.into_iter().for_each(|ticket| slot.end(ticket));
     slot.set_takes(0);
@@ -132,7 +134,7 @@ fn states_survive_the_trip() {
 fn times_fall_into_buckets_and_short_ones_are_what_is_left() {
     let slot = slot();
     for _ in 0..10 {
-        let ticket = slot.begin(1, b"GET", b"/", b"");
+        let ticket = slot.begin(1, b"GET", b"/", b"", b"");
         slot.end(ticket);
     }
     for ms in [0, 1, 3, 4, 1 << 40] {
@@ -154,7 +156,7 @@ fn what_a_worker_did_counts_after_its_end_and_never_for_its_replacement() {
     let board = Scoreboard::create(2).expect("memory for a test");
     let slot = board.slot(0).expect("two slots");
     slot.claim(1, 7);
-    let _ticket = slot.begin(1, b"GET", b"/", b"");
+    let _ticket = slot.begin(1, b"GET", b"/", b"", b"");
     slot.spent(Phase::Send, 5);
     slot.count(Count::Refused);
     board.retire(slot);

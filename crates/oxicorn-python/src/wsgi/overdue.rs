@@ -130,7 +130,7 @@ impl Overdue {
                     stack => stack,
                 };
                 let text = format_args!("Stack of {deadline} (most recent call last):\n{stack}");
-                error_log::write(level, text);
+                error_log::write_about(level, text, deadline.about());
             }
             Some(Err(error)) => errors::report(py, "Error while a stack was shown", &error),
             None => {}

@@ -534,11 +534,8 @@ pub(crate) fn send_error_page(
 ) -> Result<(), Gone> {
     let mut page = Vec::new();
     let date = exchange.date();
-    error_page(status, is_head, date, exchange.server_header(), &mut page);
-    if let Some((name, id)) = exchange.response_id() {
-        let first = page.iter().position(|&octet| octet == b'\n').map_or(0, |at| at + 1);
-        page.splice(first..first, format!("{name}: {id}\r\n").into_bytes());
-    }
+    let id = exchange.response_id().map(|(name, id)| (name.as_bytes(), id.as_bytes()));
+    error_page(status, is_head, date, exchange.server_header(), id, &mut page);
     let head = page.windows(4).position(|four| four == b"\r\n\r\n").map_or(page.len(), |at| at + 4);
     exchange.set_status(status);
     let sent = exchange.send(&page);

@@ -6,12 +6,13 @@ use super::{put_decimal, put_field};
 /// Date, `Connection: close`, Content-Type, Content-Length and a short page without any byte of
 /// the request. With `is_head` the page itself is left out.
 ///
-/// A 503 tells the client when to come back, too.
+/// A 503 tells the client when to come back, too; `extra` is one more field, if there is one.
 pub fn error_page(
     status: u16,
     is_head: bool,
     date: &[u8],
     server: Option<&[u8]>,
+    extra: Option<(&[u8], &[u8])>,
     out: &mut Vec<u8>,
 ) {
     let (reason, text) = wording(status);
@@ -39,6 +40,9 @@ pub fn error_page(
         put_field(out, b"Server", server);
     }
     put_field(out, b"Date", date);
+    if let Some((name, value)) = extra {
+        put_field(out, name, value);
+    }
     put_field(out, b"Connection", b"close");
     if status == 503 {
         put_field(out, b"Retry-After", b"1");
