@@ -60,11 +60,6 @@ def shown(server, path):
     return stack and "timed.py" in stack[0]
 
 
-def without_lines(server):
-    """The log without its own lines: one of the master's may come in the middle of a stack."""
-    return re.sub(r"\[\d{4}-\d\d-\d\d .*\n", "", server.log())
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_a_request_that_takes_long_is_shown_and_goes_on(serve, dial, folder, mode):
     server = serve_timed(serve, folder, mode, "--request-timeout-log", "0.2")
@@ -172,9 +167,7 @@ def test_a_request_that_does_not_end_is_given_up(serve, dial, folder, mode, way)
     assert told(server, "CRITICAL", "Request does not end:", f"/{way}/one", "request_timeout_grace")
     assert "; its worker is replaced" in server.log()
     # Where it is, also while it keeps the interpreter.
-    eventually(
-        lambda: re.search(rf'timed\.py", line \d+,? in (way_{way}|wait)', without_lines(server))
-    )
+    eventually(lambda: re.search(rf'timed\.py", line \d+,? in (way_{way}|wait)', server.log()))
     eventually(lambda: f"Autorestarting worker (pid:{pid})" in server.log())
     eventually(lambda: server.workers() and pid not in server.workers())
     assert int(dial(server).get("/").body) != pid
@@ -231,7 +224,8 @@ def test_what_waits_behind_a_request_that_does_not_end_is_not_lost(serve, dial, 
 def test_an_interruption_that_comes_too_late_is_taken_back(serve, dial, folder, mode):
     """An exception is set for each thread, and what is left of its request runs no Python: it would
     be raised in the next request of that thread."""
-    server = serve_timed(serve, folder, mode, "--request-timeout", "0.3")
+    # Far above what the short requests at the end take on a machine that is very busy.
+    server = serve_timed(serve, folder, mode, "--request-timeout", "1")
     peers = [dial(server) for _ in range(3)]
     for number, peer in enumerate(peers):
         begin(peer, folder, "pipe", f"pipe{number}")

@@ -19,7 +19,7 @@ from support import Peer, eventually
 from support.hogs import ENDLESS, at_work, descriptors, pid_of, request, warm
 
 
-@pytest.mark.parametrize("what", ["sleep", "spin", "match"])
+@pytest.mark.parametrize("what", ["sleep", "spin", "match", "stream"])
 @pytest.mark.parametrize(
     ("workers", "threads", "slow", "connections"),
     [(2, 1, 1, 16), (2, 1, 1, 200), (2, 2, 1, 16), (4, 2, 1, 16), (4, 2, 2, 200)],
