@@ -19,7 +19,7 @@ from eventlet.green import ssl
 from eventlet.greenpool import GreenPool
 
 from oxicorn._oxicorn import CommandLine, LoopHandle
-from oxicorn.workers.eventlet import GreenDriver, wait
+from oxicorn.workers.eventlet import GreenDriver, Input, Socket, wait
 
 __all__ = ["server"]
 
@@ -48,6 +48,8 @@ def server(
     debug: bool = False,
     socket_timeout: float | None = None,
     capitalize_response_headers: bool = False,
+    *,
+    websocket_limit: int | None = None,
 ) -> None:
     """Serves `site` on a listening socket until the calling green thread is ended, or for ever.
 
@@ -69,6 +71,8 @@ def server(
         if value:
             warnings.warn(f"{name}: has no effect in oxicorn; {instead}", stacklevel=2)
     pool = GreenPool(1024 if max_size is None else max_size) if custom_pool is None else custom_pool
+    if websocket_limit is None:
+        websocket_limit = getattr(pool, "size", 1024)
     write = _writer(log)
     values: dict[str, Any] = {
         "graceful_timeout": 86400,
@@ -76,6 +80,7 @@ def server(
         "limit_request_line": min(url_length_limit, 65536),
         # Requests wait for the pool without limit, as in eventlet.
         "queue_timeout": 0,
+        "websocket_limit": websocket_limit,
         "worker_connections": 1_000_000,
     }
     if socket_timeout is not None:
@@ -95,6 +100,7 @@ def server(
         [sock.fileno()],
         wait,
         report=report,
+        socket=Socket,
         # As eventlet says it of green threads.
         environ={"wsgi.multithread": True, **(environ or {})},
         request_hooks=_Hooks(write if log_output else None, log_format, log_x_forwarded_for),
@@ -117,22 +123,6 @@ def server(
         write(f"({os.getpid()}) wsgi exited")
 
 
-class _Input:
-    """`eventlet.input`: the request's body, with what libraries look for beside it."""
-
-    def __init__(self, environ: dict[str, Any]) -> None:
-        self._body = environ["wsgi.input"]
-
-    def send_hundred_continue_response(self) -> None:
-        """Does nothing: it is sent when the body is asked for."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._body, name)
-
-    def __iter__(self) -> Any:
-        return iter(self._body)
-
-
 class _Hooks:
     """What eventlet adds to environ, and the line of a request."""
 
@@ -143,7 +133,7 @@ class _Hooks:
 
     def before(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> dict[str, Any]:
         environ["headers_raw"] = tuple(headers)
-        environ["eventlet.input"] = _Input(environ)
+        environ["eventlet.input"] = Input(environ)
         hooks: list[Any] = []
         environ["eventlet.posthooks"] = hooks
         address = environ.get("REMOTE_ADDR") or "-"

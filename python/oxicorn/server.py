@@ -94,6 +94,7 @@ _MASTER_ONLY = {
 _LOOPS = {
     "eventlet": "oxicorn.eventlet.server",
     "gevent": "oxicorn.gevent.WSGIServer",
+    "geventwebsocket": "oxicorn.gevent.WSGIServer with handler_class=WebSocketHandler",
     "tornado": "oxicorn.tornado.HTTPServer",
 }
 

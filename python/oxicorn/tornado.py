@@ -99,6 +99,7 @@ class HTTPServer(tornado.httpserver.HTTPServer):
         max_body_size: int | None = None,
         max_buffer_size: int | None = None,
         trusted_downstream: list[str] | None = None,
+        websocket_limit: int = 1000,
     ) -> None:
         """Takes Tornado's arguments; the guide on Tornado says what each does here."""
         self._natively = _is_plain(request_callback) and _is_plain_server(type(self))
@@ -136,6 +137,7 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             # Requests wait for a thread without limit, as in Tornado.
             "queue_timeout": 0,
             "threads": 1 if request_callback.executor is dummy_executor else 2,
+            "websocket_limit": websocket_limit,
             "worker_connections": 1_000_000,
             # What else is believed is said by `xheaders`.
             "forwarded_allow_ips": [],
@@ -233,6 +235,7 @@ class _Serving:
             descriptors,
             None,
             report=self._report,
+            socket=socket.socket,
             environ=environ,
             request_hooks=hooks,
             access_log=False,
@@ -250,7 +253,7 @@ class _Serving:
 
     def _ended(self) -> None:
         self.over.set()
-        if not self._driver.running:
+        if not self._driver.running and self._engine.is_left:
             self._engine.close()
             atexit.unregister(self._leave)
 
@@ -260,7 +263,7 @@ class _Serving:
         if self._pid == os.getpid():
             if self._driver.is_open:
                 self._engine.stop()
-            while self._driver.running:
+            while self._driver.running or not self._engine.is_left:
                 time.sleep(0.01)
 
     def _report(self, environ: dict[str, Any], kind: Any, error: Any, traceback: Any) -> bool:

@@ -12,8 +12,11 @@ eventlet.monkey_patch()
 import http.client  # noqa: E402
 import ssl  # noqa: E402
 
+import websocket  # noqa: E402
 from eventlet.greenpool import GreenPool  # noqa: E402
+from eventlet.websocket import WebSocketWSGI  # noqa: E402
 
+from apps import conversations  # noqa: E402
 from oxicorn.eventlet import server  # noqa: E402
 
 DONE = []
@@ -51,12 +54,12 @@ def note(environ, path, by):
     DONE.append(f"{environ['REQUEST_METHOD']} {path} {by}")
 
 
-def begin(**arguments):
+def begin(site=app, **arguments):
     """A server in a green thread; gives its port."""
     global SERVER
     sock = eventlet.listen(("127.0.0.1", 0))
     arguments.setdefault("log", Log())
-    SERVER = eventlet.spawn(server, sock, app, **arguments)
+    SERVER = eventlet.spawn(server, sock, site, **arguments)
     return sock.getsockname()[1]
 
 
@@ -111,6 +114,53 @@ def stopping():
         eventlet.connect(("127.0.0.1", port)).close()
     except ConnectionRefusedError:
         print("refused")
+
+
+@WebSocketWSGI
+def echo(ws):
+    """As eventlet's own documentation has it."""
+    while (message := ws.wait()) is not None:
+        ws.send(message)
+
+
+def site(environ, start_response):
+    """eventlet's own websockets, simple-websocket, and neither."""
+    path = environ["PATH_INFO"]
+    if path == "/own":
+        return echo(environ, start_response)
+    if path == "/echo":
+        return conversations.app(environ, start_response)
+    try:
+        environ["eventlet.input"].get_socket()
+    except RuntimeError as error:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(error).encode()]
+
+
+def websockets():
+    log = Log()
+    port = begin(site, log=log, max_size=1)
+    for path in ("/own", "/echo"):
+        url = f"ws://127.0.0.1:{port}{path}"
+        client = websocket.create_connection(url, timeout=60)
+        for size in (1, 126, 70_000, 3_000_000):
+            client.send("x" * size)
+            assert client.recv() == "x" * size
+        # In the pool there is room for a request, and for another WebSocket there is none.
+        print(ask(port))
+        try:
+            websocket.create_connection(url, timeout=60)
+        except websocket.WebSocketBadStatusException as error:
+            print(error.status_code, error.resp_headers["retry-after"])
+        client.close()
+        while f'GET {path} HTTP/1.1" 101 ' not in log.text:
+            eventlet.sleep(0.01)
+    client = websocket.create_connection(url, timeout=60)
+    SERVER.kill()
+    try:
+        client.recv()
+    except websocket.WebSocketConnectionClosedException:
+        print("closed")
 
 
 def limits():

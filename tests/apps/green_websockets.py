@@ -1,6 +1,7 @@
 """WebSockets on `oxicorn.gevent.WSGIServer`: prints its port, serves until its input ends.
 
-Its arguments are the application and whether gevent-websocket serves the connections.
+Its arguments are the application, whether gevent-websocket serves the connections, and how many
+requests may run at a time.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def main():
     handler = None
     if sys.argv[2] == "gevent-websocket":
         from geventwebsocket.handler import WebSocketHandler as handler
-    server = WSGIServer(("127.0.0.1", 0), app, handler_class=handler)
+    spawn = int(sys.argv[3]) if len(sys.argv) > 3 else "default"
+    server = WSGIServer(("127.0.0.1", 0), app, handler_class=handler, spawn=spawn)
     server.start()
     print(server.server_port, flush=True)
     gevent.get_hub().threadpool.apply(sys.stdin.read)

@@ -3,11 +3,12 @@
 import os
 import sys
 
-# Its mode for gevent would insist on that package's own server if it is installed.
-sys.modules["geventwebsocket"] = None
+if "WITH_PACKAGE" not in os.environ:
+    # Its mode for gevent would insist on that package's own server if it is installed.
+    sys.modules["geventwebsocket"] = None
 
-from flask import Flask, request  # noqa: E402
-from flask_socketio import SocketIO, emit  # noqa: E402
+from flask import Flask, request
+from flask_socketio import SocketIO, emit
 
 app = Flask(__name__)
 socketio = SocketIO(app, async_mode=os.environ["ASYNC_MODE"])

@@ -14,8 +14,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import tornado.httpserver
 import tornado.web
+import websocket
 from tornado.ioloop import IOLoop
 
+from apps import conversations
 from oxicorn.tornado import HTTPServer, WSGIContainer
 
 GATE = threading.Event()
@@ -237,6 +239,37 @@ class Beside(tornado.web.RequestHandler):
         self.write("beside")
 
 
+async def websockets():
+    """Beside the container's one thread, or the loop's own, and cut by the end of the program."""
+    loop = asyncio.get_running_loop()
+    for executor in (ThreadPoolExecutor(1), "inline"):
+        server = HTTPServer(WSGIContainer(conversations.app, executor), websocket_limit=2)
+        port = listen(server)
+
+        def connect(port=port):
+            return websocket.create_connection(f"ws://127.0.0.1:{port}/echo", timeout=60)
+
+        clients = [await loop.run_in_executor(None, connect) for _ in range(2)]
+        for client in clients:
+            client.send("x" * 1_000_000)
+        for client in clients:
+            text = await loop.run_in_executor(None, client.recv)
+            print(len(text), (await ask(port, "/counts"))[0])
+        try:
+            await loop.run_in_executor(None, connect)
+        except websocket.WebSocketBadStatusException as error:
+            print(error.status_code, error.resp_headers["retry-after"])
+        clients[0].close()
+        await server.close_all_connections()
+        try:
+            await loop.run_in_executor(None, clients[1].recv)
+        except websocket.WebSocketConnectionClosedException:
+            print("closed")
+    port = listen(HTTPServer(WSGIContainer(conversations.app)))
+    KEPT.append(await loop.run_in_executor(None, connect, port))
+
+
+KEPT = []
 YIELDED = 0
 
 

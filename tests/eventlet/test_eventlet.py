@@ -54,6 +54,12 @@ def test_the_end_waits_for_requests(program):
     assert program("stopping") == ["(200, 'hello')", "refused"]
 
 
+def test_websockets_beside_the_pool(program):
+    no_socket = "this request does not ask for a WebSocket: it has no socket"
+    each = [str((200, no_socket)), "503 1"]
+    assert program("websockets") == [*each, *each, "closed"]
+
+
 def test_limits(program):
     ok = "b'HTTP/1.1 200 OK'"
     assert program("limits") == ["414", ok, ok, "b''"]

@@ -18,27 +18,35 @@ pytest.importorskip("gevent")
 
 @pytest.fixture(params=["libev-cext", "libuv-cffi"])
 def start(request):
-    """Starts the program, gives its port, and has it end well."""
-    with contextlib.ExitStack() as stack:
+    """Starts the program, gives its port, and has it end well; `start.end()` is what it logged."""
+    processes = []
 
-        def start(app, served_by):
-            process = subprocess.Popen(
-                [sys.executable, str(TESTS / "apps" / "green_websockets.py"), app, served_by],
-                env=environment({"GEVENT_LOOP": request.param}),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            stack.callback(end, process)
-            return int(process.stdout.readline())
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, str(TESTS / "apps" / "green_websockets.py"), *arguments],
+            env=environment({"GEVENT_LOOP": request.param}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return int(process.stdout.readline())
 
-        def end(process):
+    def end():
+        process = processes.pop()
+        try:
             _, said = process.communicate(timeout=60)
-            assert process.returncode == 0
-            assert "Traceback" not in said
+        finally:
+            process.kill()
+        assert process.returncode == 0
+        assert "Traceback" not in said
+        return said
 
-        yield start
+    start.end = end
+    yield start
+    while processes:
+        end()
 
 
 def echoes(port, path):
@@ -65,6 +73,27 @@ def test_gevent_websocket_as_it_is(start):
 
 def test_simple_websocket_without_a_handler_class(start):
     echoes(start("simple_echo", "engine"), "/echo")
+
+
+@pytest.mark.parametrize(
+    ("app", "served_by", "path"),
+    [("simple_echo", "engine", "/echo"), ("own_echo", "gevent-websocket", "/")],
+)
+def test_a_pool_of_one_has_room_for_a_websocket_and_a_request(start, app, served_by, path):
+    port = start(app, served_by, "1")
+    url = f"ws://127.0.0.1:{port}{path}"
+    client = websocket.create_connection(url, timeout=60)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
+        assert response.status == 200
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        websocket.create_connection(url, timeout=60)
+    assert refused.value.status_code == 503
+    assert refused.value.resp_headers["retry-after"] == "1"
+    client.send("still here")
+    assert client.recv() == "still here"
+    # It ends with the server, whose pool it is not in.
+    assert start.end().count("a WebSocket was refused, as 1 are open (websocket_limit)") == 1
+    client.shutdown()
 
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"]])

@@ -68,7 +68,7 @@ def test_without_an_application_there_is_one_helpful_line(oxicorn):
         (["-w", "two"], "workers: expected a whole number that is not negative, got `two` (-w)"),
         (["-b", "a:b"], "bind: expected a port number after the host, got `a:b` (-b)"),
         (["--certfile", "a.pem"], "certfile: not supported by this version of oxicorn; "),
-        (["-k", "meinheld"], "worker_class: expected `sync`, `gthread`, `gevent`, `tornado` or "),
+        (["-k", "meinheld"], "worker_class: expected `sync`, `gthread`, `gevent`, "),
         (["extra"], "unexpected argument `extra`; usage: oxicorn [options] module:app"),
     ],
 )

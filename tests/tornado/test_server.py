@@ -78,6 +78,10 @@ def test_all_connections_end_also_when_a_request_does_not(program):
     assert program("cutting") == ["RemoteDisconnected"]
 
 
+def test_websockets_beside_the_threads_and_beside_the_loop(program):
+    assert program("websockets") == ["1000000 200", "1000000 200", "503 1", "closed"] * 2
+
+
 def test_what_is_not_there_is_refused(program):
     assert program("refusals") == [
         "ssl_options: TLS is not available in this version of oxicorn",

@@ -10,18 +10,31 @@ import websocket
 
 from support import eventually
 
-HOSTS = [(), ("--threads", "4"), ("-k", "gevent")]
+HOSTS = [
+    (),
+    ("--threads", "4"),
+    ("-k", "gevent"),
+    ("-k", "eventlet"),
+    ("-k", "tornado"),
+    ("-k", "tornado", "--threads", "4"),
+]
+# eventlet warns that it is at its end.
+QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
-@pytest.fixture(params=HOSTS, ids=["one thread", "threads", "gevent"])
+def kind(options):
+    return options[1] if "-k" in options else "threads"
+
+
+@pytest.fixture(params=HOSTS, ids=" ".join)
 def options(request):
-    if "gevent" in request.param:
-        pytest.importorskip("gevent")
+    if kind(request.param) != "threads":
+        pytest.importorskip(kind(request.param))
     return request.param
 
 
 def test_flask_sock(serve, dial, options):
-    server = serve("flask_sock_site", *options)
+    server = serve("flask_sock_site", *options, env=QUIET)
     url = f"ws://127.0.0.1:{server.port}"
     client = websocket.create_connection(url + "/echo", timeout=60, subprotocols=["chat"])
     assert client.getsubprotocol() == "chat"
@@ -49,12 +62,14 @@ def test_flask_sock(serve, dial, options):
         (options, transports)
         for options in HOSTS
         for transports in (["websocket"], ["polling", "websocket"], ["polling"])
-        if options or transports == ["websocket"]
+        if options not in ((), ("-k", "tornado")) or transports == ["websocket"]
     ],
 )
 def test_flask_socketio(serve, dial, options, transports):
-    mode = "gevent" if "gevent" in options else "threading"
-    server = serve("socketio_site", *options, env={"ASYNC_MODE": mode})
+    if kind(options) != "threads":
+        pytest.importorskip(kind(options))
+    mode = kind(options) if kind(options) in ("gevent", "eventlet") else "threading"
+    server = serve("socketio_site", *options, env={**QUIET, "ASYNC_MODE": mode})
     with contextlib.ExitStack() as stack:
         clients = []
         for _ in range(3):

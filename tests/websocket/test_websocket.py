@@ -19,17 +19,22 @@ HOSTS = {
     "one thread": (),
     "threads": ("--threads", "3"),
     "gevent": ("-k", "gevent"),
+    "eventlet": ("-k", "eventlet"),
+    "tornado": ("-k", "tornado"),
+    "tornado threads": ("-k", "tornado", "--threads", "3"),
 }
+# eventlet warns that it is at its end.
+QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
 @pytest.fixture(params=HOSTS)
 def host(request, serve):
-    """Serves the application on threads and on gevent."""
-    if request.param == "gevent":
-        pytest.importorskip("gevent")
+    """Serves the application on threads and on each loop."""
+    if HOSTS[request.param][:1] == ("-k",):
+        pytest.importorskip(HOSTS[request.param][1])
 
     def start(*options, app="conversations", **given):
-        return serve(app, *HOSTS[request.param], *options, **given)
+        return serve(app, *HOSTS[request.param], *options, env=QUIET, **given)
 
     return start
 
@@ -101,8 +106,9 @@ def test_above_the_limit_they_are_refused(host, dial, connect):
     first, second = connect(server.port, "/echo"), connect(server.port, "/echo")
     with dial(server) as peer:
         peer.send(opening("/echo"))
-        assert peer.response().status == 503
-    assert "a WebSocket was refused, as 2 are open (websocket_limit)" in server.log()
+        response = peer.response()
+        assert (response.status, response.get("Retry-After")) == (503, "1")
+    assert server.log().count("a WebSocket was refused, as 2 are open (websocket_limit)") == 1
     first.close()
 
     def third():
@@ -288,9 +294,12 @@ def test_no_descriptors_are_left_behind(host, dial):
     eventually(lambda: descriptors() <= first)
 
 
-def test_with_one_thread_an_ordinary_answer_is_still_the_only_call(serve, dial):
+@pytest.mark.parametrize("options", [(), ("-k", "tornado")], ids=["threads", "tornado"])
+def test_with_one_thread_an_ordinary_answer_is_still_the_only_call(serve, dial, options):
     """An application that is not thread-safe never takes a connection over."""
-    server = serve("conversations")
+    if options:
+        pytest.importorskip("tornado")
+    server = serve("conversations", *options)
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(dial(server)) for _ in range(4)]
         for index, peer in enumerate(peers):

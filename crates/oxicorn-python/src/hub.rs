@@ -22,6 +22,16 @@ use crate::wsgi::{Foreign, HandlerApplication, WsgiApplication};
 #[pyclass(frozen, module = "oxicorn._oxicorn")]
 pub(crate) struct ReadyRequest(Mutex<Option<Ready>>);
 
+#[pymethods]
+impl ReadyRequest {
+    /// Whether it is one for a WebSocket, which takes as long as its ends want.
+    #[getter]
+    fn is_for_websocket(&self) -> bool {
+        let ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.as_ref().is_some_and(Ready::is_for_websocket)
+    }
+}
+
 /// Serves a WSGI application on open listeners, driven by a loop that watches one descriptor.
 ///
 /// With `wait` all methods are for the thread of the loop; without it `next` and `run` are for any.
@@ -198,6 +208,12 @@ impl LoopHandle {
     fn stop(&self) -> PyResult<()> {
         self.worker()?.stop();
         Ok(())
+    }
+
+    /// Whether no thread of a WebSocket is inside the application.
+    #[getter]
+    fn is_left(&self) -> bool {
+        self.worker().map_or(true, |worker| worker.is_left())
     }
 
     /// Whether it has ended, by itself after a drain or otherwise.

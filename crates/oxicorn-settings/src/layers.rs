@@ -12,7 +12,7 @@ use crate::proxy::{self, ReadFile};
 use crate::setting::{Kind, Setting, Support};
 use crate::settings::{Chosen, Settings};
 use crate::table;
-use crate::value::{Raw, WorkerClass};
+use crate::value::Raw;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,7 +251,7 @@ fn warn_of_danger(settings: &mut Settings) {
 /// A limit that another one always comes before does nothing, and should not be silent about it.
 fn warn_of_limits(settings: &mut Settings) {
     let (limit, timeout) = (settings.request_timeout, settings.timeout);
-    let has_one_thread = settings.threads <= 1 && settings.worker_class != WorkerClass::Gevent;
+    let has_one_thread = settings.threads <= 1 && !settings.worker_class.is_gevent();
     if !has_one_thread || limit.is_zero() || timeout.is_zero() || limit < timeout {
         return;
     }

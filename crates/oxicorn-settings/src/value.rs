@@ -73,6 +73,8 @@ pub enum WorkerClass {
     Thread,
     /// Greenlets on gevent's hub.
     Gevent,
+    /// The same with gevent-websocket's objects for WebSockets in environ.
+    GeventWebSocket,
     /// Tornado's loop, on its thread or on `threads` beside it.
     Tornado,
     /// Green threads on eventlet's hub.
@@ -247,7 +249,20 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 impl WorkerClass {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::Thread, Self::Gevent];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Sync,
+        Self::Thread,
+        Self::Gevent,
+        Self::GeventWebSocket,
+        Self::Tornado,
+        Self::Eventlet,
+    ];
+
+    /// Whether requests run in greenlets on gevent's hub.
+    #[must_use]
+    pub fn is_gevent(self) -> bool {
+        matches!(self, Self::Gevent | Self::GeventWebSocket)
+    }
 
     /// The name in settings.
     #[must_use]
@@ -256,6 +271,7 @@ impl WorkerClass {
             Self::Sync => "sync",
             Self::Thread => "gthread",
             Self::Gevent => "gevent",
+            Self::GeventWebSocket => "geventwebsocket",
             Self::Tornado => "tornado",
             Self::Eventlet => "eventlet",
         }
@@ -468,7 +484,9 @@ fn parse_seconds(raw: &Raw) -> Result<Value, Unfit> {
 
 fn parse_worker_class(raw: &Raw) -> Result<Value, Unfit> {
     let unfit = |why| {
-        let expected = format!("`sync`, `gthread`, `gevent`, `tornado` or `eventlet` ({why})");
+        let expected = format!(
+            "`sync`, `gthread`, `gevent`, `geventwebsocket`, `tornado` or `eventlet` ({why})"
+        );
         Err(Unfit(expected.into()))
     };
     let Raw::Text(name) = raw else {
@@ -486,6 +504,11 @@ fn parse_worker_class(raw: &Raw) -> Result<Value, Unfit> {
         | "gunicorn.workers.ggevent.GeventPyWSGIWorker" => {
             Ok(Value::WorkerClass(WorkerClass::Gevent))
         }
+        // flask_sockets names the other package's class.
+        "geventwebsocket"
+        | "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
+        | "flask_sockets.worker"
+        | "flask_sockets.Worker" => Ok(Value::WorkerClass(WorkerClass::GeventWebSocket)),
         "tornado" | "gunicorn.workers.gtornado.TornadoWorker" => {
             Ok(Value::WorkerClass(WorkerClass::Tornado))
         }
@@ -566,7 +589,17 @@ mod tests {
         };
         assert!(expected.contains("ASGI"));
         assert!(parse(Kind::WorkerClass, "gthread").is_ok());
-        assert!(parse(Kind::WorkerClass, "gevent_pywsgi").is_ok());
+        for name in [
+            "gevent_pywsgi",
+            "geventwebsocket.gunicorn.workers.GeventWebSocketWorker",
+            "flask_sockets.worker",
+        ] {
+            let Ok(Value::WorkerClass(class)) = parse(Kind::WorkerClass, name) else {
+                panic!("{name}")
+            };
+            assert!(class.is_gevent(), "{name}");
+            assert_eq!(parse(Kind::WorkerClass, class.name()), Ok(Value::WorkerClass(class)));
+        }
         assert!(parse(Kind::WorkerClass, "tornado").is_ok());
         assert!(parse(Kind::WorkerClass, "eventlet").is_ok());
     }

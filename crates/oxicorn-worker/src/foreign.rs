@@ -56,6 +56,15 @@ impl Drop for Ready {
     }
 }
 
+impl Ready {
+    /// Whether the request is one for a WebSocket, which takes as long as its ends want.
+    #[must_use]
+    pub fn is_for_websocket(&self) -> bool {
+        let pending = self.channel.as_ref().and_then(|channel| channel.pending.as_ref());
+        pending.is_some_and(|pending| self.shared.is_for_websocket(&pending.head, &pending.bytes))
+    }
+}
+
 impl ForeignWorker {
     /// Gets ready to serve.
     ///
@@ -109,8 +118,14 @@ impl ForeignWorker {
     }
 
     /// The oldest request that waits to be run.
+    ///
+    /// Of an application that is in one call at a time there is none while it has not taken a
+    /// WebSocket over yet; a turn follows when it has.
     #[must_use]
     pub fn next_ready(&self) -> Option<Ready> {
+        if self.shared.calls == 1 && self.shared.openings.load(Ordering::Acquire) > 0 {
+            return None;
+        }
         let channel = self.shared.lock().ready.pop_front()?;
         Some(Ready { channel: Some(channel), shared: Arc::clone(&self.shared) })
     }
@@ -158,6 +173,12 @@ impl ForeignWorker {
     /// Ends: what is open is cut.
     pub fn stop(&self) {
         self.shared.stop();
+    }
+
+    /// Whether the threads of WebSockets have ended, as they have to before the interpreter does.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.shared.crew.lock().unwrap_or_else(PoisonError::into_inner).is_left()
     }
 
     /// Whether it has ended; a call that still runs has lost its connection.

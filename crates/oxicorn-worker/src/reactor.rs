@@ -177,6 +177,8 @@ pub(crate) struct Shared {
     pub(crate) requests: AtomicU64,
     /// Calls that are, or may become, conversations over a WebSocket.
     pub(crate) websockets: AtomicUsize,
+    /// Those of them, under a foreign loop, that are neither taken over nor answered yet.
+    pub(crate) openings: AtomicUsize,
     /// Descriptors ran out, and nothing was accepted since.
     pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
@@ -248,6 +250,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             websockets: AtomicUsize::new(0),
+            openings: AtomicUsize::new(0),
             short: AtomicBool::new(false),
             next_beat: AtomicU64::new(0),
         };

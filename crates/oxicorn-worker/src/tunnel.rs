@@ -16,7 +16,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxicorn_os::epoll::{Epoll, Interest};
@@ -26,6 +25,7 @@ use slotmap::{DefaultKey as Key, Key as _};
 use crate::channel::{Channel, millis};
 use crate::poller::{Poller, SCRATCH};
 use crate::reactor::{Phase as Life, Shared};
+use crate::upgrade::Opening;
 
 /// Tells the events of the application's end from those of the client's socket, whose number is
 /// the same otherwise: a bit of the slot's index, which never comes so far.
@@ -73,7 +73,7 @@ struct State {
     /// Whether a timer entry will look at the progress.
     timed: bool,
     /// Hears of the opening.
-    opened: Option<Sender<()>>,
+    opening: Option<Arc<Opening>>,
 }
 
 /// One direction. Bytes are read only when all before them are written.
@@ -160,6 +160,14 @@ impl Lane {
         Pumped::Moved(moved)
     }
 
+    /// Keeps all that the source has, which is no more than a socket holds.
+    fn take_in(&mut self, source: &Stream, scratch: &mut [u8]) {
+        while let Moved::Bytes(count @ 1..) = source.read(scratch) {
+            self.read += count as u64;
+            self.keep(scratch.get(..count).unwrap_or(&[]));
+        }
+    }
+
     /// Passes the end on.
     fn tell(&mut self, sink: &Stream) {
         if !std::mem::replace(&mut self.is_told, true) {
@@ -219,9 +227,8 @@ impl State {
     fn open(&mut self, tunnel: &Tunnel) {
         self.phase = Phase::Open;
         tunnel.is_open.store(true, Ordering::Release);
-        if let Some(opened) = self.opened.take() {
-            // Who does not wait any more need not know.
-            let _ = opened.send(());
+        if let Some(opening) = self.opening.take() {
+            opening.tell();
         }
     }
 
@@ -314,6 +321,16 @@ impl Tunnel {
         self.is_open()
     }
 
+    /// The status and the number of bytes that the application has sent, once its call is over.
+    pub(crate) fn said(&self, epoll: &Epoll) -> (u16, u64) {
+        let mut state = self.lock();
+        if !state.is_broken {
+            state.outbound.take_in(&self.inner, &mut vec![0; SCRATCH]);
+            state.watch(self, epoll);
+        }
+        (state.status, state.outbound.read)
+    }
+
     /// Ends it.
     fn close(&self, epoll: &Epoll, now: u64) -> Closed {
         let mut state = self.lock();
@@ -323,20 +340,17 @@ impl Tunnel {
         }
         let was_open = state.phase == Phase::Open;
         state.phase = Phase::Over;
-        state.opened = None;
+        state.opening = None;
         state.watch(self, epoll);
         self.inner.cut();
         if !was_open {
             return Closed::Declined(std::mem::take(&mut state.inbound.kept));
         }
-        let at = state.outbound.at;
-        let mut rest = state.outbound.kept.split_off(at);
-        let mut sent = state.outbound.read;
         // What the application has written is in the socket, whose other end takes no more.
-        while let Moved::Bytes(count @ 1..) = self.inner.read(&mut scratch) {
-            sent += count as u64;
-            rest.extend_from_slice(scratch.get(..count).unwrap_or(&[]));
-        }
+        state.outbound.take_in(&self.inner, &mut scratch);
+        let at = state.outbound.at;
+        let rest = state.outbound.kept.split_off(at);
+        let sent = state.outbound.read;
         Closed::Used { status: state.status, sent, rest, is_broken: state.is_broken }
     }
 }
@@ -344,16 +358,16 @@ impl Tunnel {
 impl Shared {
     /// Offers the connection of a channel that is out; gives the application's end.
     ///
-    /// With `opening` it is the application's at once, and it gets these bytes first.
+    /// With `first` it is the application's at once, and it gets these bytes first.
     pub(crate) fn open_tunnel(
         &self,
         channel: &mut Channel,
-        opening: Option<Vec<u8>>,
-        opened: Option<Sender<()>>,
+        first: Option<Vec<u8>>,
+        opening: Option<Arc<Opening>>,
     ) -> io::Result<(Arc<Tunnel>, OwnedFd)> {
         let (inner, other) = Stream::pair()?;
-        let is_open = opening.is_some();
-        let mut kept = opening.unwrap_or_default();
+        let is_open = first.is_some();
+        let mut kept = first.unwrap_or_default();
         kept.append(&mut channel.carry);
         let state = State {
             phase: if is_open { Phase::Open } else { Phase::Offered },
@@ -364,7 +378,7 @@ impl Shared {
             is_broken: false,
             progress: 0,
             timed: false,
-            opened,
+            opening,
         };
         let tunnel = Arc::new(Tunnel {
             key: channel.key,

@@ -2,12 +2,13 @@
 //!
 //! Such a call takes as long as the conversation, so it does not use up one of the application
 //! threads: it gets a thread of its own. With a single application thread, for applications that
-//! count on one call at a time, that thread waits until the application has taken the connection
-//! over, or answered. Under a foreign loop it is a call like the others.
+//! count on one call at a time, the next call waits until the application has taken the connection
+//! over, or answered. Where the requests of a foreign loop share its thread it is a call like the
+//! others.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -27,9 +28,52 @@ use crate::turn::{Inside, Turn};
 pub(crate) struct Upgrade {
     tunnel: Option<Arc<Tunnel>>,
     /// Lives until the connection is taken over or the call is over.
-    opened: Option<Sender<()>>,
+    opening: Option<Arc<Opening>>,
     /// Held until the call is over.
     _place: Option<Place>,
+}
+
+/// Says, once, that a connection was taken over or its call is over.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    is_told: AtomicBool,
+    waits: Waits,
+}
+
+/// Who waits for that before the next call.
+#[derive(Debug)]
+enum Waits {
+    Thread(Sender<()>),
+    Loop(Arc<Shared>),
+}
+
+impl Opening {
+    fn new(waits: Waits) -> Arc<Self> {
+        if let Waits::Loop(shared) = &waits {
+            shared.openings.fetch_add(1, Ordering::AcqRel);
+        }
+        Arc::new(Self { is_told: AtomicBool::new(false), waits })
+    }
+
+    pub(crate) fn tell(&self) {
+        if self.is_told.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &self.waits {
+            // Who does not wait any more need not know.
+            Waits::Thread(sender) => drop(sender.send(())),
+            Waits::Loop(shared) => {
+                shared.openings.fetch_sub(1, Ordering::AcqRel);
+                shared.wake.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.tell();
+    }
 }
 
 /// One of the places for WebSockets.
@@ -80,7 +124,9 @@ impl Shared {
         }
         let key = channel.key;
         let (opened, opens) = mpsc::channel();
-        upgrade.opened = Some(opened);
+        // A foreign loop hands out the requests, and must not be held up itself.
+        let waits = if self.hosted { Waits::Loop(Arc::clone(self)) } else { Waits::Thread(opened) };
+        upgrade.opening = Some(Opening::new(waits));
         let shared = Arc::clone(self);
         let mut given = Some((channel, upgrade));
         // It is none of the application threads.
@@ -106,7 +152,7 @@ impl Shared {
                 return None;
             }
         }
-        if self.config.threads == 1 {
+        if self.config.threads == 1 && !self.hosted {
             let inside = Inside::enter(self, turn.thread, None);
             // Either way it may go on: the connection was taken over, or the call is over.
             self.app.released(&mut || {
@@ -140,8 +186,8 @@ impl Exchange {
     /// The process is out of descriptors.
     pub fn offer_socket(&mut self) -> io::Result<Option<OwnedFd>> {
         let Some(upgrade) = &mut self.upgrade else { return Ok(None) };
-        let opened = upgrade.opened.clone();
-        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, None, opened)?;
+        let opening = upgrade.opening.clone();
+        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, None, opening)?;
         upgrade.tunnel = Some(tunnel);
         Ok(Some(socket))
     }
@@ -153,8 +199,8 @@ impl Exchange {
     ///
     /// The process is out of descriptors.
     pub fn hand_over(&mut self, first: &[u8]) -> io::Result<OwnedFd> {
-        let opening = Some(first.to_vec());
-        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, opening, None)?;
+        let first = Some(first.to_vec());
+        let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, first, None)?;
         self.upgrade.get_or_insert_default().tunnel = Some(tunnel);
         Ok(socket)
     }
@@ -165,6 +211,14 @@ impl Exchange {
         let tunnel = self.upgrade.as_ref().and_then(|upgrade| upgrade.tunnel.as_ref());
         let shared = &self.shared;
         tunnel.is_some_and(|tunnel| tunnel.is_taken(&shared.epoll, shared.clock.now()))
+    }
+
+    /// What a call that is over has sent, if it has taken the connection over: the status, and the
+    /// number of bytes.
+    #[must_use]
+    pub fn conversation(&self) -> Option<(u16, u64)> {
+        let tunnel = self.upgrade.as_ref()?.tunnel.as_ref().filter(|tunnel| tunnel.is_open())?;
+        Some(tunnel.said(&self.shared.epoll))
     }
 
     /// An answer as usual ends the offer, or comes too late.

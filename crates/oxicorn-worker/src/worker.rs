@@ -84,6 +84,11 @@ impl Crew {
         self.beside.retain(|thread| !thread.is_finished());
         self.beside.push(thread);
     }
+
+    /// Whether no such thread is left.
+    pub(crate) fn is_left(&self) -> bool {
+        self.beside.iter().all(JoinHandle::is_finished)
+    }
 }
 
 /// A worker that serves an application on open listeners.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from gevent import pywsgi
 from gevent.hub import get_hub
+from gevent.pool import Group
 from gevent.server import StreamServer
 
 from oxicorn._oxicorn import CommandLine, LoopHandle, __version__
@@ -20,13 +21,15 @@ __all__ = ["WSGIServer"]
 # Where a handler of one request waits for its call.
 _HANDLER = "oxicorn.handler"
 
+# What stands for no limit.
+_MANY = 1_000_000
+
 _SETTINGS = {
     "graceful_timeout": 86400,
     "permit_missing_host": True,
     # A full pool makes requests wait, without limit, as in gevent.pywsgi.
     "queue_timeout": 0,
-    "websocket_limit": 1_000_000,
-    "worker_connections": 1_000_000,
+    "worker_connections": _MANY,
 }
 
 
@@ -41,6 +44,10 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
 
     secure_environ_class: Any = pywsgi.WSGISecureEnviron
     """The class of the environ that the hub's error handler gets."""
+
+    websocket_limit: int | None = None
+    """WebSockets at a time, beside the requests; `None` is as many as the pool has places, or
+    any number without one. More of them get a 503."""
 
     base_env: ClassVar[dict[str, Any]] = {
         **pywsgi.WSGIServer.base_env,
@@ -67,6 +74,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             if getattr(type(self), name) is not getattr(StreamServer, name):
                 raise TypeError(f"{name} is not called by this server: override handle()")
         self._engine: LoopHandle | None = None
+        self._beside: Group | None = None
         self.known_keys: set[str] = set()
         if application is not None:
             self.application = application
@@ -133,7 +141,22 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             access_log=False,
             **self._given(),
         )
-        HubDriver(engine, self._spawn, self.full, engine.close).begin()
+        HubDriver(engine, self._spawn, self.full, engine.close, self._beside).begin()
+
+    def set_spawn(self, spawn: Any) -> None:
+        """Says what runs requests; see gevent. A pool limits them, and not the WebSockets."""
+        super().set_spawn(spawn)
+        # In the hub itself a conversation would end everything else.
+        self._beside = Group() if self.pool is not None or self._spawn is None else None
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Closes the server; with a pool, waits for what runs, and kills it after the time."""
+        seconds = self.stop_timeout if timeout is None else timeout
+        until = time.monotonic() + seconds
+        super().stop(timeout)
+        if self._beside:
+            self._beside.join(timeout=max(0.0, until - time.monotonic()))
+            self._beside.kill(block=True, timeout=1)
 
     def stop_accepting(self) -> None:
         """Leaves new connections in the listener's queue."""
@@ -165,7 +188,10 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
     def _settings(self) -> dict[str, Any]:
         # The number is what tells it that others accept from the same listeners.
         workers = 2 if self.environ.get("wsgi.multiprocess") else 1
-        return {**_SETTINGS, "workers": workers}
+        limit = self.websocket_limit
+        if limit is None:
+            limit = getattr(self.pool, "size", None) or _MANY
+        return {**_SETTINGS, "workers": workers, "websocket_limit": limit}
 
     def _given(self) -> dict[str, Any]:
         if self._needs_socket():

@@ -13,8 +13,15 @@ from oxicorn.errors import Error
 
 __all__ = ["Host", "check", "host"]
 
-# The packages behind the worker classes, with the oldest version that has what is used.
-_PACKAGES = {"eventlet": (0, 33), "gevent": (24, 2), "tornado": (6, 3)}
+# The modules behind the worker classes, each with its package and the oldest version of it that has
+# what is used.
+_GEVENT = ("gevent", "gevent", (24, 2))
+_PACKAGES = {
+    "eventlet": [("eventlet", "eventlet", (0, 33))],
+    "gevent": [_GEVENT],
+    "geventwebsocket": [_GEVENT, ("geventwebsocket", "gevent-websocket", (0, 10))],
+    "tornado": [("tornado", "tornado", (6, 3))],
+}
 
 
 def _unchanged(app: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,17 +58,20 @@ def check(settings: Any) -> None:
     name = settings.worker_class
     if name not in _PACKAGES:
         return
-    try:
-        importlib.import_module(name)
-        version = metadata.version(name)
-    except ImportError as error:
-        raise Error(
-            f"worker_class: `{name}` needs the package of that name ({error}): pip install {name}"
-        ) from None
-    oldest = _PACKAGES[name]
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
-        least = ".".join(map(str, oldest))
-        raise Error(f"worker_class: {name} {version} is too old: pip install '{name}>={least}'")
+    for module, package, oldest in _PACKAGES[name]:
+        try:
+            importlib.import_module(module)
+            version = metadata.version(package)
+        except ImportError as error:
+            raise Error(
+                f"worker_class: `{name}` needs the package {package} ({error}): "
+                f"pip install {package}"
+            ) from None
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < oldest:
+            least = ".".join(map(str, oldest))
+            raise Error(
+                f"worker_class: {package} {version} is too old: pip install '{package}>={least}'"
+            )
 
 
 def host(settings: Any) -> Host | None:

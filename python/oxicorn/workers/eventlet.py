@@ -10,13 +10,14 @@ from typing import Any
 import eventlet
 from eventlet import hubs, patcher
 from eventlet.event import Event
+from eventlet.greenio import GreenSocket
 from eventlet.greenpool import GreenPool
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 from oxicorn.workers import Host
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HOST", "GreenDriver", "running", "wait"]
+__all__ = ["HOST", "GreenDriver", "Input", "Socket", "running", "wait"]
 
 
 class _TimeIsOver(Exception):
@@ -48,8 +49,54 @@ def running() -> object | None:
     return None if current is hubs.get_hub().greenlet else current
 
 
+class Socket(GreenSocket):  # type: ignore[misc]
+    """What an application takes a connection over by."""
+
+    def __init__(self, family: Any = None, *, fileno: int | None = None, **given: Any) -> None:
+        if fileno is None:
+            super().__init__(family, **given)
+            return
+        # Green threads that still wait for the number's last owner are not this one's.
+        hubs.notify_opened(fileno)
+        super().__init__(patcher.original("socket").socket(fileno=fileno))
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Sends all of it, as a socket that blocks does and libraries count on."""
+        rest = memoryview(data).cast("B")
+        sent = int(super().send(rest, flags))
+        while sent < len(rest) and not self.act_non_blocking:
+            sent += super().send(rest[sent:], flags)
+        return sent
+
+
+class Input:
+    """`eventlet.input`: the request's body, with what libraries look for beside it."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._body = environ["wsgi.input"]
+        self._socket = environ.get("gunicorn.socket")
+
+    def get_socket(self) -> Any:
+        """The socket by which the application takes the connection over, for a WebSocket."""
+        if self._socket is None:
+            raise RuntimeError("this request does not ask for a WebSocket: it has no socket")
+        return self._socket
+
+    def send_hundred_continue_response(self) -> None:
+        """Does nothing: it is sent when the body is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._body)
+
+
 class GreenDriver(Driver):
-    """A driver on the hub of the thread that makes it; requests run in a pool's green threads."""
+    """A driver on the hub of the thread that makes it.
+
+    Requests run in a pool's green threads, WebSockets beside it, however many requests there are.
+    """
 
     def __init__(self, handle: LoopHandle, pool: Any, over: Callable[[], object]) -> None:
         super().__init__(handle, over)
@@ -75,6 +122,9 @@ class GreenDriver(Driver):
         return bool(self._pool.free() <= 0)
 
     def start(self, request: ReadyRequest) -> None:
+        if request.is_for_websocket:
+            eventlet.spawn(self.run, request)
+            return
         # After the pool has heard of the end, as it was linked first.
         self._pool.spawn(self.run, request).link(lambda thread: self.has_room())
 
@@ -101,11 +151,24 @@ def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | No
     return handle.ended_by
 
 
+def _adapt(app: Callable[..., Any]) -> Callable[..., Any]:
+    """The application, with what eventlet's own libraries for WebSockets look for."""
+
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if "gunicorn.socket" in environ:
+            environ["eventlet.input"] = Input(environ)
+        return app(environ, start_response)
+
+    return call
+
+
 HOST = Host(
     prepare=_prepare,
     serve=_serve,
     wait=wait,
+    socket=Socket,
     running=running,
+    adapt=_adapt,
     # Calls take turns in one thread, and each has to reckon with the others.
     environ={"wsgi.multithread": True},
 )

@@ -11,7 +11,7 @@ import gevent.socket
 from gevent import monkey
 from gevent.event import Event
 from gevent.hub import get_hub
-from gevent.pool import Pool
+from gevent.pool import Group, Pool
 from gevent.pywsgi import WSGISecureEnviron
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
@@ -80,7 +80,8 @@ def running() -> object | None:
 class HubDriver(Driver):
     """A driver on the hub of the thread that makes it.
 
-    `spawn` starts a greenlet (`None` runs requests in the hub); while `full()` they wait.
+    `spawn` starts a greenlet (`None` runs requests in the hub); while `full()` they wait. With
+    `beside` WebSockets run in that group, however many requests there are.
     """
 
     def __init__(
@@ -89,9 +90,10 @@ class HubDriver(Driver):
         spawn: Callable[..., Any] | None,
         full: Callable[[], bool],
         over: Callable[[], object],
+        beside: Group | None = None,
     ) -> None:
         super().__init__(handle, over)
-        self._spawn, self._full = spawn, full
+        self._spawn, self._full, self._beside = spawn, full, beside
         self._hub = get_hub()
         self._watcher: Any = None
         self._timer: Any = None
@@ -116,6 +118,9 @@ class HubDriver(Driver):
         return self._full()
 
     def start(self, request: ReadyRequest) -> None:
+        if self._beside is not None and request.is_for_websocket:
+            self._beside.spawn(self.run, request)
+            return
         if self._spawn is None:
             self.run(request)
             return
@@ -139,7 +144,7 @@ def _prepare() -> None:
 def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None) -> int:
     pool = Pool(max(settings.worker_connections, 1))
     over = Event()
-    driver = HubDriver(handle, pool.spawn, pool.full, over.set)
+    driver = HubDriver(handle, pool.spawn, pool.full, over.set, Group())
     if deliver is not None:
         driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
     driver.begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -127,4 +128,4 @@ def _adapt(app: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-HOST = Host(prepare=_prepare, serve=_serve, adapt=_adapt)
+HOST = Host(prepare=_prepare, serve=_serve, socket=socket.socket, adapt=_adapt)

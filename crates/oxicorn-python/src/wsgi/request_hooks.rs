@@ -58,7 +58,9 @@ impl RequestHooks {
             let mut live = responder.slot().claim(py);
             let head = live.sent_head().map(<[u8]>::to_vec);
             let exchange = live.exchange();
-            (exchange.status(), exchange.body_bytes(), head)
+            let usual = (exchange.status(), exchange.body_bytes());
+            let (status, sent) = exchange.conversation().unwrap_or(usual);
+            (status, sent, head)
         };
         let (status, sent, head) = answered;
         let head = head.map(|head| latin1(py, &head)).transpose();

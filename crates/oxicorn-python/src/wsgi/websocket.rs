@@ -31,14 +31,16 @@ impl WsgiApplication {
         let socket = match &self.foreign {
             Some(foreign) => foreign.socket(py).map(|kind| python_socket(kind, end)).transpose()?,
             None => {
-                // It runs beside the application threads, however few they are.
-                environ.set_item(&self.keys.multithread, true)?;
                 let kind = PyModule::import(py, "socket")?.getattr(intern!(py, "socket"))?;
                 Some(python_socket(&kind, end)?)
             }
         };
         if let Some(socket) = &socket {
             environ.set_item(&self.keys.socket, socket)?;
+            if !self.foreign.as_ref().is_some_and(|foreign| foreign.waits()) {
+                // It runs beside the application threads, however few they are.
+                environ.set_item(&self.keys.multithread, true)?;
+            }
         }
         Ok(socket)
     }

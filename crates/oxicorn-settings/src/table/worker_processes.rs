@@ -33,6 +33,8 @@ pub(super) const SETTINGS: &[Setting] = &[
            `gthread` run it on threads; `gevent` and `eventlet` run each request in a greenlet, at \
            most `worker_connections` at a time, and patch the standard library first; `tornado` \
            runs it on the thread of Tornado's loop, or with more than one of `threads` beside it. \
+           `geventwebsocket` is `gevent` for applications that expect gevent-websocket's \
+           `wsgi.websocket`; its worker class for gunicorn and `flask_sockets.worker` mean it too. \
            With one thread the application runs strictly one request at a time, on the main thread.",
         support: Support::Works,
         apply: |settings, value| {
@@ -80,9 +82,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Integer { min: 0, max: MOST },
         default: "1000",
         short: "Most WebSockets of one worker at a time",
-        long: "Each runs in a thread of its own beside `threads`, under gevent in a greenlet. Above \
-           it the answer is 503. With 0 a request for a WebSocket is one like any other: its \
-           environ has no `gunicorn.socket`.",
+        long: "Each runs in a thread of its own beside `threads`, under gevent and eventlet in a \
+           greenlet. Above it the answer is 503 with Retry-After, and the error log says so. With 0 a \
+           request for a WebSocket is one like any other: its environ has no `gunicorn.socket`.",
         support: Support::Works,
         apply: |settings, value| {
             settings.websocket_limit = value.number()?;
