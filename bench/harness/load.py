@@ -28,7 +28,7 @@ class Sample:
 def require_tools(*tools: str) -> None:
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
-        packages = {"taskset": "util-linux", "cc": "gcc libc6-dev"}
+        packages = {"taskset": "util-linux", "cc": "gcc libc6-dev", "vgdb": "valgrind"}
         names = " ".join(packages.get(tool, tool) for tool in missing)
         sys.exit(f"needs {', '.join(missing)} (Debian: apt-get install {names})")
 
