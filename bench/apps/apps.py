@@ -150,8 +150,10 @@ def _file() -> str:
 
 
 FILE_PATH = _file()
+# Applications without a framework start without one, and have their memory to themselves.
+FRAMEWORKS = os.environ.get("BENCH_FRAMEWORKS", "flask django").split()
 
-if find_spec("flask"):
+if "flask" in FRAMEWORKS and find_spec("flask"):
     from flask import Flask, jsonify
 
     flask_hello = flask_record = Flask(__name__)
@@ -165,7 +167,7 @@ if find_spec("flask"):
         return jsonify(RECORD)
 
 
-if find_spec("django"):
+if "django" in FRAMEWORKS and find_spec("django"):
     import django
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application

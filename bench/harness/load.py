@@ -2,15 +2,18 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from .process import Failed, Running
 from .workloads import Workload
 
+WARM_SECS = 0.4
 NOT_COUNTED = re.compile(r"Non-2xx.*|Socket errors.*")
 """What `wrk` says of answers that are none."""
 
@@ -33,24 +36,23 @@ def require_tools(*tools: str) -> None:
         sys.exit(f"needs {', '.join(missing)} (Debian: apt-get install {names})")
 
 
+def warm_up(here: Running, workload: Workload, core: int | None = 0) -> None:
+    """Puts a server under load for a moment. What it makes of that shows when it is measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        argv = command(here, workload, 9, core, Path(folder))
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(argv, **silent) as generator:
+            time.sleep(WARM_SECS)
+            generator.send_signal(signal.SIGINT)
+
+
 def measure(here: Running, workload: Workload, duration: int, core: int | None = 0) -> Sample:
     """One round: the generator on `core` (None: anywhere), and the server's CPU time meanwhile."""
-    pin = [] if core is None else ["taskset", "-c", str(core)]
-    argv = [*pin, "wrk", "-t1", f"-c{workload.connections}", f"-d{duration}s", "--latency"]
-    for name, value in workload.fields().items():
-        argv += ["-H", f"{name}: {value}"]
     with tempfile.TemporaryDirectory() as folder:
-        if text := script(workload):
-            path = Path(folder) / "load.lua"
-            path.write_text(text)
-            argv += ["-s", str(path)]
+        argv = command(here, workload, duration, core, Path(folder))
         before = here.cpu_secs()
         done = subprocess.run(
-            [*argv, f"http://127.0.0.1:{here.port}{workload.path}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=duration + 60,
+            argv, capture_output=True, text=True, check=False, timeout=duration + 60
         )
         cpu = here.cpu_secs() - before
     text = done.stdout
@@ -67,6 +69,21 @@ def measure(here: Running, workload: Workload, duration: int, core: int | None =
         p50_ms=percentile(text, 50),
         p99_ms=percentile(text, 99),
     )
+
+
+def command(
+    here: Running, workload: Workload, duration: int, core: int | None, folder: Path
+) -> list[str]:
+    """How the generator is started; `folder` is for what it has to read."""
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    argv = [*pin, "wrk", "-t1", f"-c{workload.connections}", f"-d{duration}s", "--latency"]
+    for name, value in workload.fields().items():
+        argv += ["-H", f"{name}: {value}"]
+    if text := script(workload):
+        path = folder / "load.lua"
+        path.write_text(text)
+        argv += ["-s", str(path)]
+    return [*argv, f"http://127.0.0.1:{here.port}{workload.path}"]
 
 
 def script(workload: Workload) -> str:

@@ -93,7 +93,12 @@ def running(
         root = subprocess.Popen(
             argv,
             cwd=BENCH / "apps",
-            env={**os.environ, "PYTHONPATH": str(BENCH / "apps"), "PYTHONHASHSEED": "0"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(BENCH / "apps"),
+                "PYTHONHASHSEED": "0",
+                "BENCH_FRAMEWORKS": app.partition("_")[0],
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -5,14 +5,17 @@ import os
 import platform
 import subprocess
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
-from . import chart
+from . import chart, targets
+from .idle import Idle
 from .load import Sample
 from .servers import BENCH, BY_NAME, FLOOR, OURS, OWN, ROOT
+from .starts import WORKERS, Start
 
 
 @dataclass
@@ -53,6 +56,21 @@ class Results:
     faults: dict[str, list[str]] = field(default_factory=dict)
     """Probes that a server fails, by server."""
     failures: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    """By server."""
+    alone_us: dict[str, float] = field(default_factory=dict)
+    """CPU time of one call of a workload's application without a server."""
+    starts: dict[str, Start] = field(default_factory=dict)
+    idle: dict[str, Idle] = field(default_factory=dict)
+
+    def limit(self, placement: str, workload: str) -> float | None:
+        """What a request takes at least: the kernel's part and the application's, in µs."""
+        alone = self.alone_us.get(workload)
+        for known in (workload, "hello"):
+            floor = self.tables.get((placement, known), {}).get(FLOOR.name)
+            if floor and alone is not None:
+                return floor.cpu_us + alone
+        return None
 
     def row(self, placement: str, workload: str, server: str) -> Row:
         return self.tables.setdefault((placement, workload), {}).setdefault(server, Row())
@@ -65,9 +83,28 @@ class Results:
 
 def text(results: Results) -> str:
     parts = [machine()]
+    if reached := list(targets.outcomes(results)):
+        parts.append(f"## Targets\n\n{target_table(reached)}")
     for (placement, workload), rows in results.tables.items():
-        if rows:
-            parts.append(f"## {workload}, {placement}\n\n{table(rows, results.faults)}")
+        if not rows:
+            continue
+        part = f"## {workload}, {placement}\n\n{table(rows, results.faults)}"
+        limit = results.limit(placement, workload)
+        if limit and OURS in rows:
+            share = rows[OURS].cpu_us / limit
+            alone = results.alone_us[workload]
+            part += (
+                f"\n\nThe application alone takes {alone:.2f} µs, with the floor {limit:.2f} µs; "
+                f"{OURS} takes {share:.2f} times that."
+            )
+        parts.append(part)
+    if results.starts:
+        parts.append(f"## Start and memory\n\n{start_table(results)}")
+    if results.idle:
+        parts.append(f"## Idle connections\n\n{idle_table(results)}")
+    if results.versions:
+        named = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+        parts.append(f"## Versions\n\n{named}.")
     if results.faults:
         parts.append(f"## What servers get wrong\n\n{wrong(results.faults)}")
     if results.failures:
@@ -90,7 +127,7 @@ def table(rows: Table, faults: dict[str, list[str]]) -> str:
     for name, row in sorted(rows.items(), key=lambda item: item[1].cpu_us):
         counted = row.counted()
         cells = [
-            f"{name} *" if faults.get(name) else name,
+            starred(name, faults),
             f"{row.cpu_us:.2f}",
             f"{row.cpu_us - floor.cpu_us:.2f}" if floor else "-",
             f"{100 * row.spread():.1f} %",
@@ -115,6 +152,51 @@ def hosts(rows: Table) -> list[str]:
             if peer in rows:
                 lines.append(f"- {name}: {row.cpu_us / rows[peer].cpu_us:.2f} of {peer}")
     return ["", *lines] if lines else []
+
+
+def target_table(reached: list[targets.Outcome]) -> str:
+    lines = ["| workload | oxicorn | beside | ratio | wanted | |", "|---|---:|---:|---:|---:|---|"]
+    for one in reached:
+        said = "met" if one.is_met else "missed"
+        cells = [one.what, one.ours, one.beside, f"{one.reached:.2f}", f"≤ {one.wanted:.2f}", said]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def start_table(results: Results) -> str:
+    starts = max(len(start.all_ms) for start in results.starts.values())
+    lines = [
+        f"Medians of {starts} starts of `hello`, on one core. The memory is that of all processes "
+        f"after one answer; a further worker's is its share of what {WORKERS} have more than one.",
+        "",
+        "| server | start ms | PSS MiB | each further worker MiB |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, start in sorted(results.starts.items(), key=lambda item: item[1].ms):
+        worker = "-" if start.worker_bytes is None else f"{start.worker_bytes / 2**20:.1f}"
+        lines.append(
+            f"| {starred(name, results.faults)} | {start.ms:.0f} | {start.pss_bytes / 2**20:.1f} "
+            f"| {worker} |"
+        )
+    return "\n".join(lines)
+
+
+def idle_table(results: Results) -> str:
+    lines = [
+        "| server | kept | PSS KiB each | `hello` CPU µs/request without | with | ratio |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, seen in sorted(results.idle.items(), key=lambda item: item[1].bytes_each):
+        lines.append(
+            f"| {starred(name, results.faults)} | {seen.kept} | {seen.bytes_each / 1024:.2f} "
+            f"| {seen.cpu_us_without:.2f} | {seen.cpu_us:.2f} "
+            f"| {seen.cpu_us / seen.cpu_us_without:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def starred(name: str, faults: dict[str, list[str]]) -> str:
+    return f"{name} *" if faults.get(name) else name
 
 
 def wrong(faults: dict[str, list[str]]) -> str:
@@ -160,15 +242,20 @@ def save(results: Results) -> str:
             {"placement": placement, "workload": workload, "servers": dump(rows)}
             for (placement, workload), rows in results.tables.items()
         ],
+        "targets": [asdict(one) for one in targets.outcomes(results)],
+        "alone_us": results.alone_us,
+        "starts": dump(results.starts),
+        "idle": dump(results.idle),
+        "versions": results.versions,
         "faults": results.faults,
         "failures": results.failures,
     }
     stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
-    stem.with_suffix(".svg").write_text(chart.svg(bars(results)))
+    stem.with_suffix(".svg").write_text(chart.svg(bars(results), results.faults))
     return str(stem)
 
 
-def dump(rows: Table) -> dict[str, object]:
+def dump(rows: Mapping[str, Row | Start | Idle]) -> dict[str, object]:
     return {name: asdict(row) for name, row in rows.items()}
 
 

@@ -15,6 +15,50 @@ pub(crate) fn is(octet: u8, class: u8) -> bool {
     CLASSES[octet as usize] & class != 0
 }
 
+/// Whether it is a token (RFC 9110, section 5.6.2).
+#[inline]
+pub(crate) fn is_token(octets: &[u8]) -> bool {
+    !octets.is_empty() && (is_free_of(octets, b'a', ends_plain_name) || all(octets, TCHAR))
+}
+
+/// Whether it may be a field value.
+#[inline]
+pub(crate) fn is_clean_value(octets: &[u8]) -> bool {
+    is_free_of(octets, b'a', ends_value) || is_value(octets)
+}
+
+/// Whether a token is `name`, which is in lower case and has letters and `-` only.
+///
+/// One bit tells capitals from small letters, and setting it makes no other octet of a token one
+/// of these. Eight octets at a time, and the last eight once more.
+#[inline]
+pub(crate) fn is_name(token: &[u8], name: &[u8]) -> bool {
+    if token.len() != name.len() {
+        return false;
+    }
+    let (Some(last), Some(last_name)) = (token.last_chunk::<8>(), name.last_chunk::<8>()) else {
+        return token.iter().zip(name).fold(true, |same, (a, b)| same & (a | 0x20 == *b));
+    };
+    let is_same = |word: &[u8; 8], name: &[u8; 8]| {
+        u64::from_le_bytes(*word) | (ONES * 0x20) == u64::from_le_bytes(*name)
+    };
+    let (words, names) = (token.as_chunks::<8>().0, name.as_chunks::<8>().0);
+    is_same(last, last_name) && words.iter().zip(names).all(|(word, name)| is_same(word, name))
+}
+
+/// Whether `ends` (see [`run`]) marks none of the octets: eight at a time, and the last eight once
+/// more. Fewer than eight are filled up with `filler`, which must not be marked.
+#[inline(always)]
+fn is_free_of(octets: &[u8], filler: u8, ends: impl Fn(u64) -> u64) -> bool {
+    let Some(last) = octets.last_chunk::<8>() else {
+        let fill = ONES * u64::from(filler);
+        return ends(octets.iter().fold(fill, |word, &octet| word << 8 | u64::from(octet))) == 0;
+    };
+    let (words, _) = octets.as_chunks::<8>();
+    let marked = |found, word: &[u8; 8]| found | ends(u64::from_le_bytes(*word));
+    words.iter().fold(marked(0, last), marked) == 0
+}
+
 /// Whether all octets are of the class; true for none.
 pub(crate) fn all(octets: &[u8], class: u8) -> bool {
     octets.iter().all(|&octet| is(octet, class))
@@ -231,6 +275,48 @@ mod tests {
                         let cautious = octet == b'\t' && neighbour == b' ' && found == place + 1;
                         assert!(found == expected || cautious, "{octets:?}: {found}");
                     }
+                }
+            }
+        }
+    }
+
+    /// Whole tokens and values, with each octet at each place.
+    #[test]
+    fn words_say_what_the_table_says() {
+        for len in 1..20 {
+            let mut octets = vec![b'a'; len];
+            for place in 0..len {
+                for octet in 0..=255 {
+                    octets[place] = octet;
+                    for neighbour in [b'a', b' ', b'\t', octet] {
+                        octets[(place + 1) % len] = neighbour;
+                        assert_eq!(is_token(&octets), all(&octets, TCHAR), "{octets:?}");
+                        assert_eq!(is_clean_value(&octets), all(&octets, VALUE), "{octets:?}");
+                    }
+                    octets[(place + 1) % len] = b'a';
+                }
+                octets[place] = b'a';
+            }
+        }
+        assert!(!is_token(b""));
+        assert!(is_clean_value(b""));
+    }
+
+    #[test]
+    fn names_are_compared_without_case() {
+        let names: [&[u8]; 4] = [b"te", b"content-length", b"connection", b"proxy-authorization"];
+        for name in names {
+            assert!(is_name(&name.to_ascii_uppercase(), name));
+            assert!(!is_name(&name[1..], name));
+            for place in 0..name.len() {
+                for octet in (0..=255).filter(|&octet| is(octet, TCHAR)) {
+                    let mut token = name.to_vec();
+                    token[place] = octet;
+                    assert_eq!(
+                        is_name(&token, name),
+                        token.eq_ignore_ascii_case(name),
+                        "{token:?}"
+                    );
                 }
             }
         }

@@ -181,12 +181,13 @@ pub(crate) fn log_exchange(
     ended: &Ended,
     duration: Duration,
 ) {
+    let noted = ended.noted.as_deref();
     let record = AccessRecord {
         status: ended.status,
         body_bytes: ended.body_bytes,
         duration,
-        response_fields: &ended.response_fields,
-        environ: &ended.environ,
+        response_fields: noted.map_or(&[], |noted| &noted.response_fields),
+        environ: noted.map_or(&[], |noted| &noted.environ),
         ..request
     };
     write_record(log, record);

@@ -56,6 +56,9 @@ pub enum BodyError {
 const STREAM_READ: usize = 64 * 1024;
 
 /// One request with its response.
+///
+/// It is moved from hand to hand several times a request, so what most do without is behind a
+/// pointer.
 #[derive(Debug)]
 pub struct Exchange {
     pub(crate) channel: Box<Channel>,
@@ -71,16 +74,31 @@ pub struct Exchange {
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
     pub(crate) deadline: Option<Arc<Deadline>>,
-    decoded: Vec<u8>,
-    /// Bytes of the body that came, and the milliseconds they were waited for.
-    received: u64,
-    waited: u64,
-    response_fields: Vec<u8>,
-    environ: Vec<Option<Vec<u8>>>,
+    reading: Option<Box<Reading>>,
+    noted: Option<Box<Noted>>,
     /// The id for the response, if it is to say it.
     pub(crate) response_id: Option<Box<str>>,
     /// The connection may become the application's.
     pub(crate) upgrade: Option<Box<Upgrade>>,
+}
+
+/// How far the reading of a body is that streams.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Bytes that were taken out of their framing, and not read yet.
+    decoded: Vec<u8>,
+    /// Bytes of the body that came, and the milliseconds they were waited for.
+    received: u64,
+    waited: u64,
+}
+
+/// What only the access log wants, if its format asks for it.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// The field lines of the response.
+    pub(crate) response_fields: Vec<u8>,
+    /// Values of environ, by the place of their key among those that are asked for.
+    pub(crate) environ: Vec<Option<Vec<u8>>>,
 }
 
 /// What is left when the application is done with an exchange.
@@ -91,8 +109,7 @@ pub(crate) struct Ended {
     pub(crate) persistent: bool,
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
-    pub(crate) response_fields: Vec<u8>,
-    pub(crate) environ: Vec<Option<Vec<u8>>>,
+    pub(crate) noted: Option<Box<Noted>>,
 }
 
 impl Exchange {
@@ -117,11 +134,8 @@ impl Exchange {
             status: 0,
             body_bytes: 0,
             flusher: None,
-            decoded: Vec::new(),
-            received: 0,
-            waited: 0,
-            response_fields: Vec::new(),
-            environ: Vec::new(),
+            reading: None,
+            noted: None,
             response_id: None,
             upgrade,
         }
@@ -395,9 +409,10 @@ impl Exchange {
     pub fn read_body(&mut self, into: &mut Vec<u8>, max: usize) -> Result<usize, BodyError> {
         let mut head = Head::default();
         loop {
-            if !self.decoded.is_empty() {
-                let count = max.min(self.decoded.len());
-                into.extend(self.decoded.drain(..count));
+            let reading = self.reading.get_or_insert_default();
+            if !reading.decoded.is_empty() {
+                let count = max.min(reading.decoded.len());
+                into.extend(reading.decoded.drain(..count));
                 return Ok(count);
             }
             let channel = &mut *self.channel;
@@ -406,7 +421,7 @@ impl Exchange {
             let received = received.map_err(body_error)?;
             let used = received.used;
             match received.event {
-                Event::Body(bytes) => self.decoded.extend_from_slice(bytes),
+                Event::Body(bytes) => reading.decoded.extend_from_slice(bytes),
                 Event::End => {
                     channel.carry.drain(..used);
                     return Ok(0);
@@ -430,9 +445,10 @@ impl Exchange {
             let _ = self.channel.stream.write(CONTINUE);
         }
         let channel = &mut *self.channel;
+        let reading = self.reading.get_or_insert_default();
         let start = channel.carry.len();
         let config = &self.shared.config;
-        let left = body_patience(self.received, config).saturating_sub(self.waited);
+        let left = body_patience(reading.received, config).saturating_sub(reading.waited);
         let patience = left.min(millis(config.send_timeout));
         let began = self.shared.clock.now();
         loop {
@@ -446,8 +462,8 @@ impl Exchange {
                     return Err(BodyError::Disconnected);
                 }
                 Moved::Bytes(_) => {
-                    self.received += count as u64;
-                    self.waited += self.shared.clock.now().saturating_sub(began);
+                    reading.received += count as u64;
+                    reading.waited += self.shared.clock.now().saturating_sub(began);
                     return Ok(());
                 }
                 Moved::NotNow => {}
@@ -488,12 +504,12 @@ impl Exchange {
     /// Keeps the field lines of the response for the access log, if it
     /// [wants](Self::log_needs) them.
     pub fn keep_response_fields(&mut self, fields: &[u8]) {
-        self.response_fields = fields.to_vec();
+        self.noted.get_or_insert_default().response_fields = fields.to_vec();
     }
 
     /// Keeps the values of the environ keys that the access log [wants](Self::log_needs).
     pub fn keep_environ(&mut self, values: Vec<Option<Vec<u8>>>) {
-        self.environ = values;
+        self.noted.get_or_insert_default().environ = values;
     }
 
     /// Ends the response: `body_bytes` of body went out, and the connection stays if `persistent`.
@@ -523,8 +539,7 @@ impl Exchange {
             persistent: self.persistent,
             status: self.status,
             body_bytes: self.body_bytes,
-            response_fields: self.response_fields,
-            environ: self.environ,
+            noted: self.noted,
         };
         if let Some(upgrade) = self.upgrade {
             upgrade.end(&self.shared, &mut ended);

@@ -90,6 +90,11 @@ impl<'i> Facts<'i> {
 
     /// Connection options: case-insensitive, in a list (RFC 9110, section 7.6.1).
     fn connection(&mut self, value: &[u8]) {
+        // What browsers send, without taking a list apart.
+        if value == b"keep-alive" {
+            self.wants_keep_alive = true;
+            return;
+        }
         for option in list(value) {
             self.wants_close |= option.eq_ignore_ascii_case(b"close");
             self.wants_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");

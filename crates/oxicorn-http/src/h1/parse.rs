@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::target;
 use crate::head::mark;
 use crate::octets::{
-    self, ends_plain_name, ends_target, has_underscore, run, token, trim, trim_end,
+    self, ends_plain_name, ends_target, has_underscore, is_name, run, token, trim, trim_end,
 };
 use crate::{Field, Head, HeaderMap, Name, Reject, Rules, Span, Version};
 
@@ -177,7 +177,7 @@ fn known(name: &[u8]) -> Name {
         (17, b't') => (b"transfer-encoding", Name::TransferEncoding),
         _ => return Name::Other,
     };
-    if name.eq_ignore_ascii_case(candidate) { known } else { Name::Other }
+    if is_name(name, candidate) { known } else { Name::Other }
 }
 
 /// Offset of the first such octet, or the length.

@@ -107,8 +107,8 @@ impl Call<'_> {
     /// there who the user is.
     fn keep_for_log(&self, py: Python<'_>, responder: &Responder) {
         let wanted = match responder.slot().claim(py).exchange().log_needs() {
-            Some(needs) if !needs.environ.is_empty() => needs.environ.clone(),
-            _ => return,
+            Some(needs) => needs.environ.clone(),
+            None => return,
         };
         let mut values = vec![None; wanted.len()];
         // A copy: the text of a value that is no `str` comes from code that may change the dict.
@@ -286,7 +286,13 @@ impl WsgiApplication {
     }
 
     /// Calls the application and answers; whatever goes wrong is dealt with.
-    fn run(&self, py: Python<'_>, mut request: Request<'_>, responder: &Responder) {
+    fn run(
+        &self,
+        py: Python<'_>,
+        mut request: Request<'_>,
+        responder: &Responder,
+        logs_environ: bool,
+    ) {
         let mut call = match self.prepare(py, &mut request, responder) {
             Ok(call) => call,
             Err(error) => {
@@ -305,7 +311,9 @@ impl WsgiApplication {
                 Err(error) => fail(py, &call, responder, Some(Failure::Application(error))),
             },
         }
-        call.keep_for_log(py, responder);
+        if logs_environ {
+            call.keep_for_log(py, responder);
+        }
         if let Some(socket) = call.socket.take() {
             websocket::retire(&call, &self.keys, socket);
         }
@@ -422,8 +430,10 @@ impl Application for WsgiApplication {
                 }
             };
             let slot = responder.slot();
+            let logs_environ = exchange.log_needs().is_some_and(|needs| !needs.environ.is_empty());
             slot.open(exchange);
-            if catch_unwind(AssertUnwindSafe(|| self.run(py, request, &responder))).is_err() {
+            let run = || self.run(py, request, &responder, logs_environ);
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 log::error!(target: CRITICAL, "a panic while a request was handled; please report");
                 slot.claim(py).fail(500);
             }

@@ -110,24 +110,26 @@ fn field<'py>(
     header: &Bound<'py, PyAny>,
     each: &mut impl FnMut(&Bound<'py, PyString>, &Bound<'py, PyString>) -> PyResult<()>,
 ) -> PyResult<()> {
+    let other;
     let pair = match header.cast::<PyTuple>() {
-        Ok(pair) => pair.clone(),
+        Ok(pair) => pair,
         // PEP 3333 asks for tuples; other servers take pairs in a list, and so do applications.
         Err(_) => match header.cast::<PyList>() {
-            Ok(pair) => pair.to_tuple(),
+            Ok(pair) => {
+                other = pair.to_tuple();
+                &other
+            }
             Err(_) => return Err(type_error("a header", "a (name, value) tuple", header)),
         },
     };
-    if pair.len() != 2 {
+    let [name, value] = pair.as_slice() else {
         return Err(PyValueError::new_err("a header must be a (name, value) tuple"));
-    }
-    let name = pair.get_borrowed_item(0)?;
-    let value = pair.get_borrowed_item(1)?;
-    let name = name.cast::<PyString>().map_err(|_| type_error("a header name", "str", &name))?;
+    };
+    let name = name.cast::<PyString>().map_err(|_| type_error("a header name", "str", name))?;
     let value = value.cast::<PyString>().map_err(|_| {
-        type_error(&format!("the value of header `{}`", name.to_string_lossy()), "str", &value)
+        type_error(&format!("the value of header `{}`", name.to_string_lossy()), "str", value)
     })?;
-    each(&name, &value)
+    each(name, value)
 }
 
 fn write(py: Python<'_>, slot: &Slot, data: &Bound<'_, PyBytes>) -> PyResult<()> {

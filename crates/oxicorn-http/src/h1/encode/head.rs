@@ -3,7 +3,7 @@
 use super::{BadResponse, BodyFraming, RequestFacts, check_field, put_decimal, put_field};
 use crate::Version;
 use crate::h1::framing;
-use crate::octets::{is_value, list};
+use crate::octets::{is_clean_value, is_name, list};
 
 /// A response head being written.
 ///
@@ -206,7 +206,7 @@ fn parse_status(status: &[u8]) -> Result<u16, BadResponse> {
     let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', units @ b'0'..=b'9', b' '] = *code else {
         return Err(BadResponse::Status);
     };
-    if !is_value(reason) {
+    if !is_clean_value(reason) {
         return Err(BadResponse::Status);
     }
     let digit = |octet: u8| u16::from(octet - b'0');
@@ -247,5 +247,5 @@ fn recognise(name: &[u8]) -> Known {
         19 => (b"proxy-authorization", Known::HopByHop),
         _ => return Known::Other,
     };
-    if name.eq_ignore_ascii_case(candidate) { known } else { Known::Other }
+    if is_name(name, candidate) { known } else { Known::Other }
 }

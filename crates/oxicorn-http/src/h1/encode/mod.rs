@@ -9,7 +9,7 @@ mod head;
 mod page;
 
 use crate::Version;
-use crate::octets::{TCHAR, all, is_value};
+use crate::octets::{is_clean_value, is_token};
 
 pub use body::{BodyFraming, BodyWriter};
 pub use head::{ResponseHead, early_hints};
@@ -61,10 +61,10 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Checks one field of the application before any byte of it is written.
 fn check_field(name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
-    if name.is_empty() || !all(name, TCHAR) {
+    if !is_token(name) {
         return Err(BadResponse::FieldName);
     }
-    if !is_value(value) {
+    if !is_clean_value(value) {
         return Err(BadResponse::FieldValue);
     }
     Ok(())
