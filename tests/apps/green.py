@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 import time
 
@@ -11,6 +12,8 @@ LOCK = threading.Lock()
 SLEEPING = 0
 RELEASED = threading.Event()
 TOLD = threading.Event()
+STRAY = []
+LEFT = contextvars.ContextVar("LEFT", default="nothing")
 
 
 def app(environ, start_response):
@@ -124,6 +127,30 @@ def do_leave(environ):
 
     gevent.spawn(read)
     gevent.sleep(0.05)
+    return "200 OK", [b"left"]
+
+
+def do_greenlet(environ):
+    """Which one this is, and what the request before it left in its context."""
+    import gevent
+
+    left = LEFT.get()
+    LEFT.set("something")
+    return "200 OK", [f"{id(gevent.getcurrent())} {left}".encode()]
+
+
+def do_behind(environ):
+    """Leaves something behind that will wake its greenlet when the request is over."""
+    import gevent
+
+    me, way = gevent.getcurrent(), environ["QUERY_STRING"]
+    if way == "timeout":
+        gevent.Timeout(0.1).start()
+    elif way == "kill":
+        gevent.spawn_later(0.1, gevent.kill, me)
+    else:
+        STRAY.append(gevent.get_hub().loop.timer(0.1))
+        STRAY[-1].start(me.switch)
     return "200 OK", [b"left"]
 
 

@@ -221,6 +221,25 @@ def test_a_body_has_one_reader_at_a_time(green, dial):
         assert peer.response().body == b"abcd, wsgi.input: another thread is using this request"
 
 
+def test_a_greenlet_runs_many_requests_each_with_its_own_context(green, dial):
+    with dial(green()) as peer:
+        seen = {peer.get("/greenlet").body.decode() for _ in range(20)}
+    assert len(seen) == 1
+    assert seen.pop().endswith(" nothing")
+
+
+@pytest.mark.parametrize("way", ["timeout", "kill", "switch"])
+def test_what_a_request_leaves_behind_costs_no_other_one(green, dial, way):
+    server = green()
+    with dial(server) as peer:
+        for _ in range(3):
+            assert peer.get(f"/behind?{way}").body == b"left"
+            # Longer than it takes to strike.
+            for _ in range(15):
+                assert peer.get("/hello").body == b"hello"
+                time.sleep(0.02)
+
+
 def test_a_preloaded_application_is_served(serve, dial):
     with dial(serve("hello", "-k", "gevent", "--preload")) as peer:
         assert peer.get("/").status == 200

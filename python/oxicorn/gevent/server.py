@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from gevent import pywsgi
+from gevent import Greenlet, pywsgi
 from gevent.hub import get_hub
 from gevent.pool import Group
 from gevent.server import StreamServer
 
 from oxicorn._oxicorn import CommandLine, LoopHandle, __version__
 from oxicorn.gevent.handler import WSGIHandler, is_plain, line, needs_socket
-from oxicorn.workers.gevent import HubDriver, Socket, wait
+from oxicorn.workers.gevent import CrewDriver, HubDriver, Socket, wait
 
 __all__ = ["WSGIServer"]
 
@@ -141,7 +141,11 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             access_log=False,
             **self._given(),
         )
-        HubDriver(engine, self._spawn, self.full, engine.close, self._beside).begin()
+        if self._spawn == Greenlet.spawn and not self._needs_socket():
+            CrewDriver(engine, engine.close).begin()
+        else:
+            # A pool counts each request, or connection, by its greenlet.
+            HubDriver(engine, self._spawn, self.full, engine.close, self._beside).begin()
 
     def set_spawn(self, spawn: Any) -> None:
         """Says what runs requests; see gevent. A pool limits them, and not the WebSockets."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +13,18 @@ import gevent.socket
 from gevent import monkey
 from gevent.event import Event
 from gevent.hub import get_hub
-from gevent.pool import Group, Pool
+from gevent.pool import Group
 from gevent.pywsgi import WSGISecureEnviron
 
 from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 from oxicorn.workers import Host
 from oxicorn.workers.driver import Driver
 
-__all__ = ["HOST", "HubDriver", "Socket", "report", "running", "wait"]
+__all__ = ["HOST", "CrewDriver", "HubDriver", "Socket", "report", "running", "wait"]
 
 _READ, _WRITE = 1, 2
+# Greenlets that are kept for the next requests; each takes some 20 KiB.
+_WAITING = 500
 
 
 def wait(fd: int, writing: bool, seconds: float) -> None:
@@ -134,6 +138,75 @@ class HubDriver(Driver):
         self._hub.handle_error(where, *sys.exc_info())
 
 
+class CrewDriver(HubDriver):
+    """A driver whose greenlets run one request after another, `most` at a time (`None`: all), and
+    a WebSocket each beside them.
+
+    To make a greenlet costs more than a short request takes. Each request has a context of its own.
+    """
+
+    def __init__(
+        self, handle: LoopHandle, over: Callable[[], object], most: int | None = None
+    ) -> None:
+        super().__init__(handle, gevent.spawn, self._has_all, over)
+        self._most = math.inf if most is None else most
+        self._running = 0
+        # Greenlets that wait for a request, each with the box that it will be in.
+        self._waiting: list[tuple[Any, list[ReadyRequest]]] = []
+        self._context = contextvars.copy_context()
+
+    def start(self, request: ReadyRequest) -> None:
+        if request.is_for_websocket:
+            gevent.spawn(self.run, request)
+            return
+        self._running += 1
+        if not self._waiting:
+            gevent.spawn(self._work, [request])
+            return
+        greenlet, box = self._waiting.pop()
+        box.append(request)
+        self._hub.loop.run_callback(_go_on, greenlet, box)
+
+    def close(self) -> None:
+        super().close()
+        for greenlet, _ in self._waiting:
+            self._hub.loop.run_callback(greenlet.switch)
+        self._waiting.clear()
+
+    def _has_all(self) -> bool:
+        return self._running >= self._most
+
+    def _work(self, box: list[ReadyRequest]) -> None:
+        place = gevent.getcurrent(), box
+        while box:
+            try:
+                self._context.copy().run(self.run, box.pop())
+            finally:
+                self._running -= 1
+            self.has_room()
+            if not self.is_open or len(self._waiting) >= _WAITING:
+                return
+            self._waiting.append(place)
+            try:
+                # Whatever else still wants to wake this greenlet is none of the next request's.
+                while not box and self.is_open:
+                    self._hub.switch()
+            except BaseException:
+                # Such as a timeout that the application left behind.
+                if box:
+                    self._running -= 1
+                    self.start(box.pop())
+                elif place in self._waiting:
+                    self._waiting.remove(place)
+                raise
+
+
+def _go_on(greenlet: Any, box: list[ReadyRequest]) -> None:
+    # It may have been woken by something else meanwhile.
+    if box:
+        greenlet.switch()
+
+
 def _prepare() -> None:
     # Makes the standard library cooperative.
     monkey.patch_all()
@@ -142,9 +215,8 @@ def _prepare() -> None:
 
 
 def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None) -> int:
-    pool = Pool(max(settings.worker_connections, 1))
     over = Event()
-    driver = HubDriver(handle, pool.spawn, pool.full, over.set, Group())
+    driver = CrewDriver(handle, over.set, max(settings.worker_connections, 1))
     if deliver is not None:
         driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
     driver.begin()
