@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from support import hosts
 from support.peer import Peer
 from support.server import TESTS, Server, command, environment
 
@@ -44,8 +45,43 @@ class Serve(Protocol):
     ) -> Server: ...
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs the tests of the engine itself once per host."""
+    if "under" in metafunc.fixturenames and hosts.runs_again(metafunc.definition.nodeid):
+        there = [host for host in hosts.HOSTS if host.is_there]
+        names = [host.name for host in there]
+        metafunc.parametrize("under", there, indirect=True, scope="module", ids=names)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what need not run on a foreign loop; keeps the rest of a file on one worker, so
+    that its servers are started once."""
+    cases: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        host = _host_of(item)
+        if host is not None and host.is_foreign:
+            test = item.nodeid.partition("[")[0]
+            cases.setdefault((test, host.name), []).append(item.nodeid)
+            item.add_marker(pytest.mark.xdist_group(f"{test.partition('::')[0]} {host.name}"))
+    out = set().union(*map(hosts.left_out, cases.values()))
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in out])
+    items[:] = [item for item in items if item.nodeid not in out]
+
+
+def _host_of(item: pytest.Item) -> hosts.Host | None:
+    call = getattr(item, "callspec", None)
+    return call.params.get("under") if call else None
+
+
+@pytest.fixture(scope="module")
+def under(request: pytest.FixtureRequest) -> hosts.Host:
+    """What the servers of a test run under; more than one where `hosts` says so."""
+    chosen: hosts.Host = getattr(request, "param", hosts.NATIVE)
+    return chosen
+
+
 def _serve(
-    node: pytest.Item | pytest.Collector, factory: pytest.TempPathFactory
+    node: pytest.Item | pytest.Collector, factory: pytest.TempPathFactory, under: hosts.Host
 ) -> Iterator[Serve]:
     servers = node.stash.setdefault(_SERVERS, [])
 
@@ -62,10 +98,10 @@ def _serve(
         standard = ["--workers", str(workers), "--access-logfile", "-"]
         server = Server(
             app,
-            [*standard, *options],
+            [*standard, *under.complete(options)],
             folder=factory.mktemp("server"),
             bind=bind,
-            env=env,
+            env={**under.env, **(env or {})},
             cwd=cwd,
         )
         servers.append(server)
@@ -89,7 +125,7 @@ def _serve(
 
 @pytest.fixture
 def serve(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, under: hosts.Host
 ) -> Iterator[Serve]:
     """Starts servers, and ends them with the test.
 
@@ -99,15 +135,15 @@ def serve(
     needs a real port or a path. The test fails if the server does not end with `exit_status`
     after TERM (None: whatever), or if it panicked.
     """
-    yield from _serve(request.node, tmp_path_factory)
+    yield from _serve(request.node, tmp_path_factory, under)
 
 
 @pytest.fixture(scope="module")
 def serve_module(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, under: hosts.Host
 ) -> Iterator[Serve]:
     """The same for servers that all tests of a file share."""
-    yield from _serve(request.node, tmp_path_factory)
+    yield from _serve(request.node, tmp_path_factory, under)
 
 
 @pytest.fixture

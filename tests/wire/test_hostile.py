@@ -93,8 +93,9 @@ def test_clients_that_reset_at_any_point_leave_nothing_behind(serve, dial):
         peer.reset()
     assert dial(server).get("/after").status == 200
     assert server.workers() == workers
-    # The connection of /after, and what a worker opens once; a leak would be hundreds.
-    eventually(lambda: descriptors(workers) <= before + 8)
+    # The connection of /after, and what a worker opens once, one of which may not have booted
+    # before; a leak would be hundreds.
+    eventually(lambda: descriptors(workers) <= before + 40)
 
 
 def descriptors(pids: list[int]) -> int:
