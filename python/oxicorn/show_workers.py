@@ -98,17 +98,14 @@ def _page(board: dict[str, Any]) -> Iterable[str]:
     if flights:
         flights.sort(key=lambda each: -each[1]["age_ms"])
         yield ""
+        # Ids only where requests have any.
+        names = ["request_id"] if any(each["request_id"] for _, each in flights) else []
+        names = ["client", "method", *names, "path"]
         found = (
-            (
-                pid,
-                f"{each['age_ms'] / 1000:.3f}",
-                each["client"] or "-",
-                each["method"],
-                each["path"],
-            )
+            [pid, f"{each['age_ms'] / 1000:.3f}", *(each[name] or "-" for name in names)]
             for pid, each in flights
         )
-        yield from _table([("pid", "seconds", "client", "method", "path"), *found])
+        yield from _table([["pid", "seconds", *names], *found])
 
 
 def _mean(row: dict[str, Any]) -> str:

@@ -126,6 +126,19 @@ def test_a_page_for_people(serve, dial, hogs, oxicorn, tmp_path):
     assert peer.response().status == 200
 
 
+def test_requests_are_shown_with_their_ids(serve, dial, hogs, oxicorn):
+    server = serve("hog", *ENDLESS, "--request-id", "on", env=hogs.env)
+    peer = dial(server)
+    peer.send(request("/sleep/slow", "X-Request-ID: r-1"))
+    eventually(lambda: hogs.began("slow"))
+    [worker] = Scoreboard(server.pid).read()["workers"]
+    assert [seen["request_id"] for seen in worker["in_flight"]] == ["r-1"]
+    page = oxicorn("show-workers", str(server.pid)).stdout
+    assert re.search(r" 127\.0\.0\.1 +GET +r-1 +/sleep/slow$", page, re.MULTILINE)
+    hogs.end("slow")
+    assert peer.response().status == 200
+
+
 def test_mistakes_are_told(oxicorn, tmp_path):
     for args, code, text in [
         ([], 2, "process id of a master is missing"),

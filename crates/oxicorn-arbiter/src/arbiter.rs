@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::{Backoff, YOUNG};
+use crate::backoff::{Backoff, LONGEST, LONGEST_SERVED, YOUNG};
 use crate::obituary::obituary;
 use crate::roster::{Roster, Stage, Why, Worker};
 use crate::{BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
@@ -90,7 +90,7 @@ impl Arbiter {
             Event::Forked { age, pid } => self.forked(age, pid, now, &mut effects),
             Event::ForkFailed { age } => {
                 self.roster.forget(age);
-                self.backoff.fail(now);
+                self.backoff.fail(now, LONGEST);
             }
             Event::Ready { pid } => self.ready(pid, now),
             Event::BootFailed { pid, failure } => self.boot_failed(pid, failure, now, &mut effects),
@@ -281,7 +281,7 @@ impl Arbiter {
                 self.aim(before.workers, effects);
             }
             Phase::Serving | Phase::Reloading { .. } => {
-                self.backoff.fail(now);
+                self.backoff.fail(now, LONGEST);
                 effects.push(log(Level::Error, format!("Reason: {}", failure.reason())));
             }
             Phase::Draining { .. } | Phase::Stopped => {}
@@ -312,7 +312,8 @@ impl Arbiter {
         if worker.stage == Stage::Booting && (is_first || is_new) {
             self.could_not_boot(worker.generation, BootFailure::Worker, now, effects);
         } else if !worker.recycle && now.saturating_duration_since(worker.born) < YOUNG {
-            self.backoff.fail(now);
+            let served = worker.stage != Stage::Booting;
+            self.backoff.fail(now, if served { LONGEST_SERVED } else { LONGEST });
         }
     }
 

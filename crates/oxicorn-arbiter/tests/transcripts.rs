@@ -146,19 +146,31 @@ fn a_worker_killed_from_outside_is_replaced_at_once() {
     );
 }
 
-#[test]
-fn workers_that_die_young_come_back_ever_slower() {
+/// Workers that die one after the other, before or after they serve, and the waits in between.
+fn assert_waits(serves: bool, waits: &[u64]) {
     let mut story = Story::serving(policy(1));
     let mut pid = 101;
-    for wait in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+    for wait in waits {
         assert_eq!(story.dies(pid, "SIGSEGV").last(), Some(&format!("reaped {pid}")));
         let due = story.arbiter.poll_timeout(story.now).expect("a wait");
-        assert_eq!(due - story.now, Duration::from_millis(wait));
+        assert_eq!(due - story.now, Duration::from_millis(*wait));
         story.now = due;
         assert_eq!(story.happens(Event::Tick), [format!("spawn {} on 1", pid - 100 + 1)]);
         pid += 1;
-        story.ready(pid);
+        if serves {
+            story.ready(pid);
+        }
     }
+}
+
+#[test]
+fn workers_that_die_young_come_back_ever_slower() {
+    assert_waits(false, &[100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+}
+
+#[test]
+fn workers_that_served_before_come_back_soon() {
+    assert_waits(true, &[100, 200, 400, 500, 500, 500]);
 }
 
 #[test]
