@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "assume_identity",
     "await_messages",
+    "describe_settings",
     "explain_proxy",
     "find_identity",
     "follow_parent",
@@ -236,6 +237,7 @@ class Pidfile:
     def remove(self) -> None: ...
 
 def assume_identity(user: str | None, group: str | None, all_groups: bool) -> None: ...
+def describe_settings() -> list[dict[str, Any]]: ...
 def explain_proxy(
     settings: Settings, peer: str, fields: Sequence[str], header: bytes | None = None
 ) -> list[str]: ...

@@ -75,7 +75,7 @@ def _main(argv: Sequence[str]) -> int:
         here = Path.cwd()
         os.chdir(start)
         try:
-            fresh = starting.read(command, location, [])
+            fresh = starting.read(command, location, [], say=starting.log)
         except BaseException:
             os.chdir(here)
             raise

@@ -35,6 +35,12 @@ def _arbiter() -> dict[str, Any]:
     return {"Arbiter": Server}
 
 
+def _config() -> dict[str, Any]:
+    from oxicorn.config import Config
+
+    return {"Config": Config}
+
+
 def _logger() -> dict[str, Any]:
     from oxicorn.logger import Logger, SafeAtoms
 
@@ -72,7 +78,7 @@ _PACKAGES = ("gunicorn", "gunicorn.http", "gunicorn.instrument", "gunicorn.worke
 _MODULES: dict[str, Callable[[], dict[str, Any]]] = {
     "gunicorn": _top,
     "gunicorn.arbiter": _arbiter,
-    "gunicorn.config": lambda: {"Config": oxicorn._oxicorn.Settings},
+    "gunicorn.config": _config,
     "gunicorn.glogging": _logger,
     "gunicorn.http": _request,
     "gunicorn.http.message": _request,

@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oxicorn import _oxicorn, gunicorn_names
+from oxicorn.config import Config
 from oxicorn.log_records import AccessLogHandler, ErrorLogHandler
 from oxicorn.logger import Logger, file_handlers, tell_of_failure
-from oxicorn.statsd import Statsd, parse_address
+from oxicorn.statsd import Statsd
 
 __all__ = [
     "Carrier",
     "Flow",
     "flow",
+    "go_back",
     "install",
     "load_class",
     "release_access_log",
@@ -56,31 +58,38 @@ class Flow(NamedTuple):
 # For a master and its workers.
 
 
-def install(settings: Any) -> Any:
+def install(cfg: Config) -> Any:
     """Opens the logs that the settings name, and makes the logger: `server.log`.
 
     Raises `OSError` or `ValueError` with the name of the setting, and what a logger class of the
-    operator's raises. The logger that was there before stays in charge then.
+    operator's raises; `go_back` then puts the logs back that were there.
     """
+    settings = cfg.resolve()
     make = load_class(settings)
     through = _wanted(settings, make)
     with _lock:
         _init(settings, _error_log_of(settings), through.access)
-    loggers = [logging.getLogger(name) for name in _NAMES]
-    before = [(log, log.handlers[:], log.filters[:]) for log in loggers]
-    for log in loggers:
+    for name in _NAMES:
+        log = logging.getLogger(name)
         log.handlers.clear()
         log.filters.clear()
-    try:
-        with gunicorn_names.importable():
-            made = make(_Config(settings))
-    except BaseException:
-        for log, handlers, filters in before:
-            log.handlers[:], log.filters[:] = handlers, filters
-        raise
+    with gunicorn_names.importable():
+        made = make(cfg)
     _give_files(settings)
     _oxicorn.forward_messages(made if through.errors else None)
     return made
+
+
+def go_back(cfg: Config, log: Any) -> Any:
+    """Installs the logs of these settings again, after a reload that came to nothing.
+
+    `log` is the logger that they had; it is what there is if that fails.
+    """
+    try:
+        return install(cfg)
+    except Exception:
+        tell_of_failure("the logs of the settings that stay")
+        return log
 
 
 def reopen(settings: Any, log: Any) -> None:
@@ -237,39 +246,6 @@ def _imported(name: str) -> Any:
 
 def _wrong_class(settings: Any, what: str) -> str:
     return f"logger_class: `{settings.logger_class}` {what} ({settings.origin('logger_class')})"
-
-
-class _Config:
-    """The settings as loggers written for gunicorn read them."""
-
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._settings, name)
-
-    @property
-    def user(self) -> int:
-        return self._identity()[0]
-
-    @property
-    def group(self) -> int:
-        return self._identity()[1]
-
-    @property
-    def proc_name(self) -> str:
-        return str(self._settings.proc_name or self._settings.wsgi_app)
-
-    @property
-    def statsd_host(self) -> tuple[str, int] | str | None:
-        text = self._settings.statsd_host
-        return parse_address(text) if text else None
-
-    def _identity(self) -> tuple[int, int]:
-        user, group = self._settings.user, self._settings.group
-        return (
-            _oxicorn.find_identity(user, group) if user or group else (os.geteuid(), os.getegid())
-        )
 
 
 def _give_files(settings: Any) -> None:

@@ -16,9 +16,11 @@ from typing import Any
 
 import oxicorn
 from oxicorn import _oxicorn, application, log_setup, titles, worker
+from oxicorn.config import Config
 from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
+from oxicorn.starting import Surroundings
 from oxicorn.upgrade import Start
 from oxicorn.worker import App, Worker
 
@@ -49,13 +51,19 @@ class _CannotStart(Exception):
 class Generation:
     """What the workers of one set share."""
 
-    settings: Any
+    cfg: Config
     listeners: dict[str, _oxicorn.Listener]
     """By address as the settings write it."""
-    app: Callable[..., Any] | None = None
-    """The application, if the master loads it."""
+    app: Any
+    """What hooks find as `worker.app`."""
+    surroundings: Surroundings
     passage: _oxicorn.Passage | None = None
     """Where its workers hand connections to each other, and no others."""
+
+    @property
+    def settings(self) -> _oxicorn.Settings:
+        """The settings as the engine takes them."""
+        return self.cfg.resolve()
 
 
 class Server:
@@ -63,15 +71,15 @@ class Server:
 
     def __init__(
         self,
-        settings: Any,
-        reload: Callable[[], Any],
+        settings: _oxicorn.Settings,
+        reload: Callable[[], _oxicorn.Settings],
         *,
         start: Start | None = None,
         app: Callable[..., Any] | None = None,
         load: Callable[[Any], Callable[..., Any]] | None = None,
         program: Any = None,
     ) -> None:
-        self.cfg = settings
+        self.cfg: Config = program.cfg if program else Config.of(settings)
         self.log: Any = StartLog()
         self.pid = os.getpid()
         self.master_pid = start.predecessor if start else 0
@@ -80,10 +88,10 @@ class Server:
         self.worker_age = 0
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
-        self._app = app
         self._load = load or (lambda settings: application.load_for(settings, Path.cwd()))
-        self.app = program
+        self._program = program
         """The program that embeds the server."""
+        self.app = program or App(self.cfg, self._load, app)
         self._start_again = start
         listeners = start.listeners if start else {}
         self._handed_over = _handed_over() or [
@@ -102,14 +110,14 @@ class Server:
         return list(self._generations[self._newest].listeners.values())
 
     @property
-    def address(self) -> list[str]:
+    def address(self) -> list[tuple[str, int] | str | int]:
         """Where it is to listen, as the settings say."""
-        return [str(address) for address in self.cfg.bind]
+        return self.cfg.address
 
     @property
     def proc_name(self) -> str:
         """The name that the titles of the processes have."""
-        return titles.name_of(self.cfg)
+        return self.cfg.proc_name
 
     @property
     def timeout(self) -> float:
@@ -118,7 +126,7 @@ class Server:
 
     def call(self, hook: str, *args: object) -> None:
         """Calls a hook if there is one."""
-        function = self.cfg.hook(hook)
+        function = self._settings.hook(hook)
         if function is not None:
             function(*args)
 
@@ -143,17 +151,21 @@ class Server:
         self._clean_up()
         return code
 
+    @property
+    def _settings(self) -> _oxicorn.Settings:
+        return self.cfg.resolve()
+
     # Starting.
 
     def _start(self) -> None:
-        settings = self.cfg
-        self.log = self._or_cannot_start(log_setup.install, settings)
+        settings = self._settings
+        self.log = self._or_cannot_start(log_setup.install, self.cfg)
         titles.set_title("master", settings)
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
-        first = Generation(settings, {})
+        first = Generation(self.cfg, {}, self.app, Surroundings.of(settings))
         self._generations[1] = first
-        first.app = self._preload(settings)
+        self._preload(settings)
         if settings.pidfile:
             # The real name is the predecessor's as long as that lives.
             path = settings.pidfile + (".2" if self.master_pid else "")
@@ -163,22 +175,24 @@ class Server:
                 raise _CannotStart(text)
             self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, path)
         self.call("on_starting", self)
+        settings = self._settings  # the hook may have changed some
+        self._queue_signals()
         if settings.user or settings.group:
             self._or_cannot_start(_oxicorn.give_logs_to, *_identity(settings))
         self._bind(first, self._inherited())
         listening = ",".join(listener.text for listener in first.listeners.values())
         self.log.info("Listening at: %s (%s)", listening, self.pid)
-        self.log.info("Using worker: %s", settings.worker_class)
+        self.log.info("Using worker: %s", self.cfg.worker_class_str)
         self.call("when_ready", self)
 
-    def _preload(self, settings: Any) -> Callable[..., Any] | None:
-        if self._app is not None or not settings.preload_app:
-            return self._app
+    def _preload(self, settings: Any) -> None:
+        if self.app.callable is not None or not settings.preload_app:
+            return
         if settings.reload:
             self.log.warning("preload_app has no effect: with reload, workers load the code")
-            return None
+            return
         try:
-            return self._load(settings)
+            self.app.wsgi()
         except AppImportError as error:
             self.log.error("%s", _full(error))
             raise _CannotStart("", error.exit_code) from error
@@ -230,17 +244,33 @@ class Server:
             if attempt < _BIND_ATTEMPTS:
                 self.log.error("Retrying in 1 second.")
                 time.sleep(1)
+                if self._is_told_to_stop():
+                    raise KeyboardInterrupt
         raise _CannotStart(f"Can't connect to {name}")
+
+    def _queue_signals(self) -> None:
+        """From now on signals wait until the loop reads them."""
+        self._signals = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, _nothing)
+
+    def _is_told_to_stop(self) -> bool:
+        """Whether a signal that ends the server has come before the loop; the others still wait."""
+        signals, wakeup = self._signals
+        try:
+            waiting = os.read(signals, 4096)
+        except BlockingIOError:
+            return False
+        os.write(wakeup, waiting)
+        return not {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}.isdisjoint(waiting)
 
     # Running.
 
     def _loop(self) -> int:
-        signals, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        for number in SIGNALS:
-            signal.signal(number, _nothing)
+        signals, wakeup = self._signals
         life, beat = os.pipe2(os.O_CLOEXEC)
-        self._master = _oxicorn.Master(*_policy(self.cfg), signals)
+        self._master = _oxicorn.Master(*_policy(self._settings), signals)
         if self.master_pid:
             self._master.follow(self.master_pid)
         if self._notifier.watchdog:
@@ -265,9 +295,12 @@ class Server:
                     self._notifier.ready(self._status())
             elif what in ("settle", "abandon"):
                 self._keep(first)
+                if what == "abandon":
+                    self._return_to(self._generations[first])
+                    self.log = log_setup.go_back(self.cfg, self.log)
                 self._notifier.ready(self._status())
             elif what == "reopen":
-                log_setup.reopen(self.cfg, self.log)
+                log_setup.reopen(self._settings, self.log)
             elif what == "upgrade":
                 self._upgrade(own)
             elif what == "promoted":
@@ -294,8 +327,8 @@ class Server:
     def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
         generation = self._generations[number]
         self.worker_age = age
-        child = Worker(age, generation.settings, self.log)
-        child.app = self.app or App(generation.settings, self._load, generation.app)
+        child = Worker(age, generation.cfg, self.log)
+        child.app = generation.app
         child.sockets = list(generation.listeners.values())
         self._try_call("pre_fork", self, child)
         try:
@@ -322,7 +355,7 @@ class Server:
         if pid == 0:
             code = 3
             try:
-                self._become(generation, (*own, notes))
+                self._become(number, (*own, notes))
                 code = worker.run(
                     self,
                     child,
@@ -349,8 +382,11 @@ class Server:
         self.log.error("Cannot fork a worker: %s", _reason(error))
         self._master.fork_failed(age)
 
-    def _become(self, generation: Generation, foreign: tuple[int, ...]) -> None:
+    def _become(self, number: int, foreign: tuple[int, ...]) -> None:
         """In the child: closes what it must not have."""
+        generation = self._generations[number]
+        if number != self._newest:
+            generation.surroundings.enter()
         self._master.let_go()
         for descriptor in foreign:
             os.close(descriptor)
@@ -362,7 +398,7 @@ class Server:
             if other is not generation and other.passage is not None:
                 # What is left in it must end with the workers it belongs to.
                 other.passage.close()
-        self.cfg = generation.settings
+        self.cfg = generation.cfg
 
     def _status(self) -> str:
         listeners = self._generations[self._newest].listeners.values()
@@ -416,7 +452,7 @@ class Server:
             self._pidfile.remove()
             self._pidfile = None
             try:
-                self._pidfile = _oxicorn.Pidfile(self.cfg.pidfile)
+                self._pidfile = _oxicorn.Pidfile(self._settings.pidfile)
             except OSError as error:
                 self.log.error("%s", _reason(error))
         self._notifier.ready(self._status())
@@ -424,23 +460,25 @@ class Server:
     def _reload(self) -> bool:
         """HUP: new settings, and with them a new set of workers. What is wrong changes nothing."""
         before = self._generations[self._newest]
-        generation: Generation | None = None
+        opened: dict[str, _oxicorn.Listener] = {}
+        log = None
         try:
-            generation = Generation(self._reread(), {}, before.app)
+            settings = self._reread()
+            cfg = self._program.cfg if self._program else Config.of(settings)
+            app = self._program or App(cfg, self._load, before.app.callable)
+            generation = Generation(cfg, opened, app, Surroundings.of(settings))
             self._bind(generation, before.listeners)
-            old, log = self.cfg, self.log
-            self.log = log_setup.install(generation.settings)
-            self.cfg = generation.settings
-            try:
-                self.call("on_reload", self)
-            except BaseException:
-                self.cfg, self.log = old, log
-                raise
+            log = self.log
+            self.log = log_setup.install(cfg)
+            self.cfg, self.app = cfg, app
+            self.call("on_reload", self)
         except Exception as error:
+            self._return_to(before)
+            if log is not None:
+                self.log = log_setup.go_back(before.cfg, log)
             self._report_reload(error)
-            if generation is not None:
-                for address in generation.listeners.keys() - before.listeners.keys():
-                    generation.listeners[address].unlink()
+            for address in opened.keys() - before.listeners.keys():
+                opened[address].unlink()
             return False
         added = generation.listeners.keys() - before.listeners.keys()
         if added:
@@ -450,6 +488,16 @@ class Server:
         self._generations[self._newest] = generation
         self._master.reloaded(*_policy(generation.settings))
         return True
+
+    def _return_to(self, generation: Generation) -> None:
+        """Takes the settings and surroundings of these workers again."""
+        self.cfg, self.app = generation.cfg, generation.app
+        if self._program:
+            self._program.cfg = generation.cfg
+        try:
+            generation.surroundings.enter()
+        except OSError as error:
+            self.log.error("Cannot go back to %s: %s", generation.surroundings.directory, error)
 
     def _report_reload(self, error: Exception) -> None:
         if isinstance(error, Error):
@@ -475,7 +523,7 @@ class Server:
                 generation.listeners.clear()
         if kept:
             self._generations = {number: kept, self._newest: kept}
-            self.cfg = kept.settings
+            self.cfg, self.app = kept.cfg, kept.app
 
     # Ending.
 

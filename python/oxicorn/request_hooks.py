@@ -124,7 +124,8 @@ class RequestHooks:
 
 def of(worker: Worker, access_by_python: bool) -> RequestHooks | None:
     """The hooks around requests, if the settings have any, or the logger needs them."""
-    pre, post = worker.cfg.hook("pre_request"), worker.cfg.hook("post_request")
+    settings = worker.cfg.resolve()
+    pre, post = settings.hook("pre_request"), settings.hook("post_request")
     access = worker.log.access if access_by_python else None
     measure = None
     if access is None and isinstance(worker.log, Statsd):

@@ -5,12 +5,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from oxicorn import application, config_file
+from oxicorn import _oxicorn, application, config_file
 from oxicorn._oxicorn import CommandLine, Settings
 from oxicorn.errors import Error
+
+# What variables were before `raw_env` set them.
+_before: dict[str, str | None] = {}
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Says what the operator should know, to whoever starts the server."""
+    for line in lines:
+        print(f"Warning: {line}", file=sys.stderr)
+
+
+def log(lines: Iterable[str]) -> None:
+    """Says it in the error log, when the server has one."""
+    for line in lines:
+        _oxicorn.log("warning", line)
 
 
 def read(
@@ -18,6 +34,7 @@ def read(
     location: str | None,
     notes: Iterable[str],
     framework: dict[str, Any] | None = None,
+    say: Callable[[Iterable[str]], None] = warn,
 ) -> Settings:
     """Runs the settings file, puts all layers together, and says what there is to say."""
     if location is None:
@@ -28,14 +45,8 @@ def read(
         # A hook may be named, and its module stand beside the file.
         with config_file.importing_from_here():
             settings = command.settings(file.path, file.names, file.lines, framework)
-    warn([*notes, *settings.warnings])
+    say([*notes, *settings.warnings])
     return settings
-
-
-def warn(lines: Iterable[str]) -> None:
-    """Says what the operator should know."""
-    for line in lines:
-        print(f"Warning: {line}", file=sys.stderr)
 
 
 def prepare(settings: Settings) -> None:
@@ -59,10 +70,40 @@ def enter_directory(settings: Settings) -> None:
 
 
 def set_environment(settings: Settings) -> None:
-    """`raw_env`."""
+    """`raw_env`; what earlier settings have set, and these do not, is as it was before them."""
+    wanted = {}
     for variable in settings.raw_env:
         name, separator, text = variable.partition("=")
         if not separator or not name:
             origin = settings.origin("raw_env")
             raise Error(f"raw_env: expected NAME=TEXT, got `{variable}` ({origin})")
+        wanted[name] = text
+    for name in _before.keys() - wanted.keys():
+        text = _before.pop(name)
+        if text is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = text
+    for name, text in wanted.items():
+        _before.setdefault(name, os.environ.get(name))
         os.environ[name] = text
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What of the process belongs to some settings: directory, module path and environment."""
+
+    settings: Settings
+    directory: str
+    path: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Surroundings:
+        """What these settings have made of it."""
+        return cls(settings, os.getcwd(), tuple(sys.path))
+
+    def enter(self) -> None:
+        """Makes it so again."""
+        os.chdir(self.directory)
+        sys.path[:] = self.path
+        set_environment(self.settings)

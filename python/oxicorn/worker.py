@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from oxicorn import _oxicorn, log_setup, reloader, request_hooks, titles, workers
+from oxicorn.config import Config
 from oxicorn.errors import AppImportError
 from oxicorn.logger import tell_of_failure
 from oxicorn.reloader import Reloader
@@ -50,31 +51,31 @@ class App:
 
     def __init__(
         self,
-        settings: Any,
+        cfg: Config,
         load: Callable[[Any], Callable[..., Any]],
         callable: Callable[..., Any] | None,
     ) -> None:
-        self.cfg = settings
+        self.cfg = cfg
         self.callable = callable
         self._load = load
 
     def wsgi(self) -> Callable[..., Any]:
         """The WSGI application; it is loaded when it is asked for first."""
         if self.callable is None:
-            self.callable = self._load(self.cfg)
+            self.callable = self._load(self.cfg.resolve())
         return self.callable
 
 
 class Worker:
     """One worker as hooks see it, in the master and in its own process."""
 
-    def __init__(self, age: int, settings: Any, log: Any) -> None:
+    def __init__(self, age: int, cfg: Config, log: Any) -> None:
         self.age = age
         self.pid: int | str = "[booting]"
         self.ppid = os.getpid()
-        self.cfg = settings
+        self.cfg = cfg
         self.log = log
-        self.timeout = settings.timeout
+        self.timeout = cfg.timeout
         self.booted = False
         self.aborted = False
         self.sockets: Sequence[Any] = ()
@@ -132,11 +133,11 @@ def run(
     worker._slot, worker._notes = slot, notes
     signals, tell = _take_over_signals(server, worker, stacks, mask)
     worker.log.info("Booting worker with pid: %s", worker.pid)
-    settings = worker.cfg
     began = time.time_ns()
-    watched = list(settings.reload_extra_files)
     try:
         server.call("post_fork", server, worker)
+        settings = worker.cfg.resolve()
+        watched = list(settings.reload_extra_files)
         os.umask(settings.umask)
         _oxicorn.assume_identity(settings.user, settings.group, settings.initgroups)
         # After the change of user, which makes the kernel forget it.
@@ -229,7 +230,7 @@ def run(
 
 def _load(worker: Worker, watched: list[str]) -> Callable[..., Any]:
     """The application; while code is being changed, a page with the reason if there is none."""
-    settings = worker.cfg
+    settings = worker.cfg.resolve()
     try:
         app: Callable[..., Any] = worker.app.wsgi()
         return app

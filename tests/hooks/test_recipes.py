@@ -171,7 +171,7 @@ def test_attributes_of_server_and_worker(serve, dial, tmp_path):
         "num_workers": 1,
         "WORKERS": {},
         "LISTENERS": [server.url],
-        "address": ["127.0.0.1:0"],
+        "address": [["127.0.0.1", 0]],
         "proc_name": "apps.hello:app",
         "timeout": 90.0,
     }

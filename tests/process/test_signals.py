@@ -1,8 +1,9 @@
-"""Signals reach a worker whose application meddles with them."""
+"""Signals that come at odd times, and to a worker whose application meddles with them."""
 
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 
@@ -48,3 +49,41 @@ def test_logs_are_reopened_after_an_event_loop_ran(serve, dial, tmp_path):
             return "GET /0" in log.read_text()
 
         eventually(is_written)
+
+
+EARLY = """
+import os, signal
+
+def when_ready(server):
+    os.kill(os.getpid(), signal.{number})
+"""
+
+
+def test_a_signal_before_the_first_worker_waits(serve, dial, tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text(EARLY.format(number="SIGHUP"))
+    server = serve("hello", cwd=tmp_path)
+    eventually(lambda: "Handling signal: hup" in server.log())
+    with dial(server) as peer:
+        assert peer.get().status == 200
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGQUIT"])
+def test_an_end_before_the_first_worker_is_orderly(oxicorn, tmp_path, number):
+    (tmp_path / "gunicorn.conf.py").write_text(EARLY.format(number=number))
+    place = tmp_path / "http.sock"
+    files = ["--bind", f"unix:{place}", "--pid", str(tmp_path / "pid")]
+    done = oxicorn(*files, "apps.hello:app")
+    assert done.returncode == 0, done.stderr
+    assert "Shutting down: Master" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["gunicorn.conf.py"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_end_while_it_waits_for_the_address(serve, number):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        server = serve("hello", bind=bind, announced=False)
+        eventually(lambda: "Retrying in 1 second." in server.log())
+        server.signal(number)
+        assert server.wait() == 0
+    assert server.log().count("Connection in use") < 5

@@ -272,12 +272,13 @@ impl Arbiter {
                 effects.push(log(Level::Error, format!("Reason: {}", failure.reason())));
             }
             Phase::Reloading { to, before } if generation == to => {
-                let text = format!("Reload failed: {} The old workers stay.", failure.reason());
-                effects.push(log(Level::Error, text));
                 self.phase = Phase::Serving;
                 self.policy = before;
                 self.retire(now, effects, |worker| worker.generation == to);
                 effects.push(Effect::Abandon { generation: self.generation });
+                // Where the old workers log, which may not be where the new ones did.
+                let text = format!("Reload failed: {} The old workers stay.", failure.reason());
+                effects.push(log(Level::Error, text));
                 self.aim(before.workers, effects);
             }
             Phase::Serving | Phase::Reloading { .. } => {

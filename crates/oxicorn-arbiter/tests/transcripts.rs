@@ -327,9 +327,9 @@ fn a_reload_that_cannot_boot_leaves_the_old_set() {
     assert_eq!(
         story.happens(failed),
         [
-            "error Reload failed: App failed to load. The old workers stay.",
             "finish 103",
             "abandon for 1",
+            "error Reload failed: App failed to load. The old workers stay.",
             "workers 2 to 1"
         ]
     );

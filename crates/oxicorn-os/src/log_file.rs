@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::fs::{FileType, OFlags, fstat};
@@ -40,6 +40,8 @@ pub struct LogFile {
     torn: AtomicBool,
     /// The process's output streams go to the file too, also after it was reopened.
     captures_output: AtomicBool,
+    /// Where those streams went before.
+    streams: Mutex<Option<[OwnedFd; 2]>>,
     /// Known to be a file, whose writes never wait for a reader.
     is_regular: AtomicBool,
     dropped: AtomicU64,
@@ -113,7 +115,7 @@ impl LogFile {
         rustix::io::dup3(&fresh, fd, DupFlags::CLOEXEC)?;
         self.torn.store(false, Ordering::Relaxed);
         self.is_regular.store(false, Ordering::Relaxed);
-        self.capture_again(&place)
+        self.direct_output(&place)
     }
 
     /// Moves the log to another place.
@@ -133,7 +135,7 @@ impl LogFile {
         }
         self.torn.store(false, Ordering::Relaxed);
         self.is_regular.store(false, Ordering::Relaxed);
-        self.capture_again(&place)
+        self.direct_output(&place)
     }
 
     /// Gives a log file to the user that the workers run as, so that they can reopen it.
@@ -150,14 +152,15 @@ impl LogFile {
         Ok(())
     }
 
-    /// Makes the process's standard output and error streams go to this log while it is a file.
+    /// Makes the process's standard output and error streams go to this log while it is a file, or
+    /// where they went before.
     ///
     /// # Errors
     ///
-    /// The kernel refuses to duplicate the descriptor.
-    pub fn capture_output(&self) -> io::Result<()> {
-        self.captures_output.store(true, Ordering::Relaxed);
-        self.capture_again(&self.place.read().unwrap_or_else(PoisonError::into_inner))
+    /// The kernel refuses to duplicate a descriptor.
+    pub fn capture_output(&self, captures: bool) -> io::Result<()> {
+        self.captures_output.store(captures, Ordering::Relaxed);
+        self.direct_output(&self.place.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many lines could not be written, in this process and up to its fork.
@@ -166,12 +169,23 @@ impl LogFile {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn capture_again(&self, place: &Place) -> io::Result<()> {
-        if let (Place::File { fd, .. }, true) =
-            (place, self.captures_output.load(Ordering::Relaxed))
-        {
-            rustix::stdio::dup2_stdout(fd)?;
-            rustix::stdio::dup2_stderr(fd)?;
+    fn direct_output(&self, place: &Place) -> io::Result<()> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        match place {
+            Place::File { fd, .. } if self.captures_output.load(Ordering::Relaxed) => {
+                if streams.is_none() {
+                    *streams =
+                        Some([keep(rustix::stdio::stdout())?, keep(rustix::stdio::stderr())?]);
+                }
+                rustix::stdio::dup2_stdout(fd)?;
+                rustix::stdio::dup2_stderr(fd)?;
+            }
+            _ => {
+                if let Some([stdout, stderr]) = streams.take() {
+                    rustix::stdio::dup2_stdout(&stdout)?;
+                    rustix::stdio::dup2_stderr(&stderr)?;
+                }
+            }
         }
         Ok(())
     }
@@ -181,6 +195,7 @@ impl LogFile {
             place: RwLock::new(place),
             torn: AtomicBool::new(false),
             captures_output: AtomicBool::new(false),
+            streams: Mutex::new(None),
             is_regular: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
         }
@@ -246,6 +261,11 @@ fn open_append(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
 /// Whether nobody but root can put a name into this directory.
 fn is_only_roots(directory: &Path) -> bool {
     std::fs::metadata(directory).is_ok_and(|at| at.uid() == 0 && at.mode() & 0o022 == 0)
+}
+
+/// Another descriptor of a standard stream, not to be confused with one.
+fn keep(stream: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)
 }
 
 /// One write; a signal that interrupts it before the first byte does not count.

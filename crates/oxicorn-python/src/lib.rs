@@ -45,7 +45,9 @@ mod _oxicorn {
     #[pymodule_export]
     use super::scoreboard::Scoreboard;
     #[pymodule_export]
-    use super::settings::{CommandLine, SettingError, Settings, parse_toml, setting_names};
+    use super::settings::{
+        CommandLine, SettingError, Settings, describe_settings, parse_toml, setting_names,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

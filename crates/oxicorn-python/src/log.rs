@@ -55,9 +55,7 @@ pub(crate) fn init_logs(
     let level = loglevel.parse::<Level>().unwrap_or_default();
     error_log::init(target(errorlog, LogTarget::Stderr), level, json)
         .map_err(|error| cannot_open("errorlog", errorlog, &error))?;
-    if capture_output {
-        error_log::capture_output()?;
-    }
+    error_log::capture_output(capture_output)?;
     *ACCESS_LOG.write().unwrap_or_else(PoisonError::into_inner) = access.map(Arc::new);
     Ok(())
 }

@@ -234,6 +234,35 @@ pub(crate) fn setting_names() -> Vec<&'static str> {
     table::settings().map(|setting| setting.name).collect()
 }
 
+/// What is known of each setting: a dictionary of texts, and of the `flags` a list.
+///
+/// `kind` is `on` or `off` for an option that stands alone and says that, `list` for one that can
+/// be repeated, `hook`, or `value`.
+#[pyfunction]
+pub(crate) fn describe_settings(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    table::settings()
+        .map(|setting| {
+            let kind = match setting.kind {
+                Kind::Flag(true) => "on",
+                Kind::Flag(false) => "off",
+                Kind::Hook(_) => "hook",
+                kind if kind.is_repeatable() => "list",
+                _ => "value",
+            };
+            let facts = PyDict::new(py);
+            facts.set_item("name", setting.name)?;
+            facts.set_item("section", setting.section.title())?;
+            facts.set_item("flags", setting.flags)?;
+            facts.set_item("meta", setting.meta)?;
+            facts.set_item("kind", kind)?;
+            facts.set_item("default", setting.default)?;
+            facts.set_item("short", setting.short)?;
+            facts.set_item("long", setting.long)?;
+            Ok(facts)
+        })
+        .collect()
+}
+
 /// What a worker needs to know.
 ///
 /// `max_requests` comes without its jitter, which is drawn for each worker when it is forked.

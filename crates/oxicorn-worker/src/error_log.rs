@@ -235,13 +235,14 @@ pub fn give_to(uid: u32, gid: u32) -> io::Result<()> {
     LOG.file.give_to(uid, gid)
 }
 
-/// Sends what the process prints to the file of the error log, if it has one.
+/// Sends what the process prints to the file of the error log, if it has one, or where it went
+/// before.
 ///
 /// # Errors
 ///
-/// The kernel refuses to duplicate the descriptor.
-pub fn capture_output() -> io::Result<()> {
-    LOG.file.capture_output()
+/// The kernel refuses to duplicate a descriptor.
+pub fn capture_output(captures: bool) -> io::Result<()> {
+    LOG.file.capture_output(captures)
 }
 
 /// Lines that could not be written.

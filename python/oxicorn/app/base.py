@@ -13,7 +13,7 @@ from typing import Any
 
 from oxicorn import application, config_file, daemon, starting, workers
 from oxicorn._oxicorn import CommandLine, Settings, setting_names
-from oxicorn.app.config import Config
+from oxicorn.config import Config
 from oxicorn.errors import Error
 from oxicorn.upgrade import Start
 
@@ -30,6 +30,7 @@ class BaseApplication:
         self.callable: Callable[..., Any] | None = None
         self.logger = None
         self._start = Start.take()
+        self._is_serving = False
         self.do_load_config()
 
     def do_load_config(self) -> None:
@@ -39,6 +40,8 @@ class BaseApplication:
             self.load_config()
             self.cfg.resolve()
         except Exception as error:
+            if self._is_serving:
+                raise
             if details := getattr(error, "details", ""):
                 print(details.rstrip("\n"), file=sys.stderr)
             print(f"Error: {error}", file=sys.stderr)
@@ -83,6 +86,8 @@ class BaseApplication:
             starting.warn(settings.warnings)
         from oxicorn import master
 
+        self._is_serving = True
+
         def load(settings: Settings) -> Callable[..., Any]:
             return self.wsgi()
 
@@ -93,12 +98,17 @@ class BaseApplication:
         before = self.cfg
         try:
             self.reload()
-        except SystemExit:
+            settings: Settings = self.cfg.resolve()
+            starting.set_environment(settings)
+            workers.check(settings)
+        except SystemExit as error:
             self.cfg = before
-            raise Error("the program's settings cannot be read (see above)") from None
-        settings: Settings = self.cfg.resolve()
-        starting.set_environment(settings)
-        workers.check(settings)
+            raise Error(
+                f"the program left with {error.code!r} while it read its settings"
+            ) from None
+        except BaseException:
+            self.cfg = before
+            raise
         return settings
 
 
@@ -138,7 +148,8 @@ class Application(BaseApplication):
         if location is None:
             location, notes = config_file.find()
         own = {**self.cfg._given, **(framework or {})}
-        self.cfg.start_from(starting.read(command, location, notes, framework=own))
+        say = starting.log if self._is_serving else starting.warn
+        self.cfg.start_from(starting.read(command, location, notes, framework=own, say=say))
         self.chdir()
 
     def run(self) -> None:

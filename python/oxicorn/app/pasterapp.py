@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import logging.config
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,14 @@ def has_logging_config(path: str) -> bool:
 
 
 def global_conf(pairs: Iterable[str]) -> dict[str, str]:
-    """What `--paste-global NAME=TEXT` gives."""
+    """What `--paste-global NAME=TEXT` gives; `\\=` is an equals sign in the name."""
     values = {}
     for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not sign or not name:
+        found = re.fullmatch(r"((?:\\=|[^=])+)=(.*)", pair, re.DOTALL)
+        if found is None:
             raise Error(f"raw_paste_global_conf: expected NAME=TEXT, got `{pair}` (--paste-global)")
-        values[name.strip()] = text.strip()
+        name, text = (part.replace("\\=", "=").strip() for part in found.groups())
+        values[name] = text
     return values
 
 
