@@ -113,6 +113,39 @@ def test_simplest(migrate, place):
     }
 
 
+def test_the_target_that_a_listener_leads_to(migrate, place):
+    targets = {
+        "admin": {"module": "shop.admin"},
+        "site": {"module": "shop.wsgi", "callable": "app"},
+    }
+    config = {
+        "listeners": {
+            "*:8080": {"pass": "routes"},
+            "127.0.0.1:9000": {"pass": "applications/shop/other"},
+        },
+        "routes": [
+            {"action": {"share": "/srv$uri", "fallback": {"pass": "applications/shop/site"}}}
+        ],
+        "applications": {"shop": {"type": "python 3", "path": "lib", "targets": targets}},
+    }
+    (place / "unit.json").write_text(json.dumps(config))
+    found = migrate("unit.json")
+    assert found.settings["wsgi_app"] == "shop.wsgi:app"
+    assert found.settings["bind"] == ["0.0.0.0:8080"]
+    assert "site is taken, admin is not" in found.note("targets")
+    assert found.text.count("share") == 1
+
+
+def test_the_older_form_of_a_listener(migrate, place):
+    config = {
+        "listeners": {"*:8300": {"application": "blog"}},
+        "applications": {"blog": {"type": "python", "module": "shop.wsgi", "processes": {}}},
+    }
+    (place / "unit.json").write_text(json.dumps(config))
+    found = migrate("unit.json").settings
+    assert (found["bind"], found["workers"]) == (["0.0.0.0:8300"], 1)
+
+
 def test_one_of_several_has_to_be_chosen(migrate, oxicorn, place):
     one, two = ({"type": "python", "module": "shop.wsgi", "threads": n} for n in (1, 2))
     listeners = {"*:1": {"pass": "applications/two"}}
@@ -140,7 +173,7 @@ def test_one_of_several_has_to_be_chosen(migrate, oxicorn, place):
         ([], "no file given", 2),
         (["notes.txt", "more.txt"], "unexpected argument `more.txt`", 2),
         (["done.toml"], "is TOML already", 1),
-        (["uwsgi.xml"], "as an ini file first", 1),
+        (["uwsgi.xml"], "uwsgi.xml has no section `uwsgi`", 1),
     ],
 )
 def test_what_cannot_be_read(oxicorn, place, args, problem, status):

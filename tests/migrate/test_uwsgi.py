@@ -192,3 +192,117 @@ def test_files_that_cannot_be_read(oxicorn, place):
         result = oxicorn("migrate", name, cwd=place)
         assert (result.returncode, result.stdout) == (1, "")
         assert problem in result.stderr
+
+
+FORMS = {
+    "site.ini": """
+[uwsgi]
+http-socket = 127.0.0.1:0
+module = shop.wsgi:app
+master = true
+env = A=b
+env = C=d # e
+static-map = /static=%dstatic
+pidfile = /run/%n.pid
+harakiri = 20
+[slow]
+harakiri = 99
+""",
+    "site.xml": """<?xml version="1.0"?>
+<configs>
+  <!-- a comment -->
+  <uwsgi>
+    <http-socket>127.0.0.1:0</http-socket>
+    <module>shop.wsgi:app</module>
+    <master/>
+    <env>A=b</env>
+    <env>C=d # e</env>
+    <static-map>/static=%dstatic</static-map>
+    <pidfile>/run/%n.pid</pidfile>
+    <harakiri>20</harakiri>
+  </uwsgi>
+  <uwsgi id="slow"><harakiri>99</harakiri></uwsgi>
+</configs>
+""",
+    "site.yaml": """---
+# a comment
+uwsgi:
+    http_socket: "127.0.0.1:0"
+    module: shop.wsgi:app   # and another
+    master: true
+    env:
+    - A=b
+    - 'C=d # e'
+    static-map: /static=%dstatic
+    pidfile: /run/%n.pid
+    harakiri: 20
+slow:
+    harakiri: 99
+""",
+    "site.json": """
+{"uwsgi": {"http-socket": "127.0.0.1:0", "module": "shop.wsgi:app", "master": true,
+  "env": ["A=b", "C=d # e"], "static-map": "/static=%dstatic", "pidfile": "/run/%n.pid",
+  "harakiri": 20}, "slow": {"harakiri": 99}}
+""",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_form_says_the_same(migrate, place, name):
+    (place / name).write_text(FORMS[name])
+    found = migrate(name)
+    assert found.settings == {
+        "wsgi_app": "shop.wsgi:app",
+        "bind": ["127.0.0.1:0"],
+        "raw_env": ["A=b", "C=d # e"],
+        "pidfile": "/run/site.pid",
+        "timeout": 20,
+        "accesslog": "-",
+    }
+    assert "WhiteNoise" in found.note("static-map")
+    assert "there always is one" in found.note("master")
+    if name != "site.json":
+        lines = FORMS[name].split("\n")
+        number = next(n for n, line in enumerate(lines, 1) if "static-map" in line)
+        assert f"static-map ({name}:{number})" in found.text
+    slow = migrate("--from", "uwsgi", f"{name}:slow", checked=False)
+    assert slow.settings["timeout"] == 99
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_form_is_known_by_what_stands_in_it(migrate, place, name):
+    (place / "options").write_text(FORMS[name])
+    assert migrate("options").settings["timeout"] == 20
+
+
+def test_forms_that_include_each_other(migrate, place):
+    (place / "a.yaml").write_text("uwsgi:\n  xml: b.xml\n  include: c.json\n  threads: 3\n")
+    (place / "b.xml").write_text("<uwsgi><module>shop.wsgi:app</module><ini>d.conf</ini></uwsgi>")
+    (place / "c.json").write_text('{"uwsgi": {"http-socket": ":1"}}')
+    (place / "d.conf").write_text("[uwsgi]\nworkers = 2\n")
+    assert migrate("a.yaml").settings == {
+        "wsgi_app": "shop.wsgi:app",
+        "bind": ["0.0.0.0:1"],
+        "workers": 2,
+        "threads": 3,
+        "timeout": 0,
+        "accesslog": "-",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.xml", "<uwsgi><module>", "a.xml is no XML: no element found: line 1"),
+        ("a.xml", "<other/>", "a.xml has no section `uwsgi`"),
+        ("a.json", '{"uwsgi": {"a": {"b": 1}}}', "a is neither a text nor a list of texts"),
+        ("a.yaml", "uwsgi:\n  a: &b c\n", "a.yaml:2: `&b c` is more YAML than"),
+        ("a.yaml", "uwsgi:\n  nothing\n", "a.yaml:2: expected `name: value`, got `nothing`"),
+        ("a.yaml", "uwsgi:\n  a: 'b\n", "a.yaml:2: a quote is not closed"),
+    ],
+)
+def test_forms_that_are_broken(oxicorn, place, name, text, problem):
+    (place / name).write_text(text)
+    result = oxicorn("migrate", "--from", "uwsgi", name, cwd=place)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert problem in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from oxicorn._oxicorn import SettingError
 from oxicorn.errors import Error
-from oxicorn.migrate import gunicorn, unit, uwsgi, waitress
+from oxicorn.migrate import gunicorn, unit, uwsgi, uwsgi_forms, waitress
 from oxicorn.migrate.plan import Plan, Verdict
 
 __all__ = ["migrate"]
@@ -21,8 +22,8 @@ USAGE = """usage: oxicorn migrate [--from KIND] [--application NAME] FILE
 
 Prints the oxicorn.toml that does the same, and says in its comments what differs.
 
-  FILE                a gunicorn.conf.py, an ini file of uWSGI, or the configuration of NGINX Unit
-                      in JSON
+  FILE                a gunicorn.conf.py, uWSGI's options as ini, XML, YAML or JSON, or the
+                      configuration of NGINX Unit in JSON
   COMMAND             as in a start script: gunicorn -w 4 app:app, waitress-serve --port=80 app:app,
                       or 'serve(app, port=80)'; GUNICORN_CMD_ARGS is read as gunicorn does
   --from KIND         gunicorn, uwsgi, waitress or unit, where the name does not tell
@@ -102,7 +103,7 @@ def _read(
     kind = kind or _kind(path, text)
     readers: dict[str, Callable[[], Plan]] = {
         "gunicorn": lambda: gunicorn.from_command(["-c", path], environ),
-        "uwsgi": lambda: uwsgi.from_file(path, section, environ),
+        "uwsgi": lambda: uwsgi.from_file(path, _form(path, text), section, environ),
         "waitress": lambda: waitress.from_file(path, text),
         "unit": lambda: unit.from_json(text, path, application),
     }
@@ -138,6 +139,15 @@ def _text(path: str) -> str:
         ) from None
 
 
+def _form(path: str, text: str) -> str:
+    """How uWSGI's options are written there, whatever the name of the file."""
+    form = uwsgi_forms.form_of(path)
+    if form != "ini":
+        return form
+    begins = {"<": "xml", "{": "json"}.get(text.lstrip()[:1])
+    return begins or ("yaml" if re.search(r"^uwsgi:\s*$", text, re.MULTILINE) else form)
+
+
 def _kind(path: str, text: str) -> str:
     """By name, and by what stands in it."""
     suffix = Path(path).suffix
@@ -147,15 +157,15 @@ def _kind(path: str, text: str) -> str:
         with contextlib.suppress(ValueError):
             document = json.loads(text)
             if isinstance(document, dict) and "uwsgi" in document:
-                raise Error(f"migrate: {path}: write uWSGI's options as an ini file first")
+                return "uwsgi"
         return "unit"
     lines = [line.strip().replace(" ", "") for line in text.splitlines()]
     if any(line.startswith("use=egg:waitress") for line in lines):
         return "waitress"
-    if "[uwsgi]" in lines or suffix == ".uwsgi":
+    if "[uwsgi]" in lines or "uwsgi:" in lines or suffix == ".uwsgi":
         return "uwsgi"
-    if suffix in (".xml", ".yaml", ".yml"):
-        raise Error(f"migrate: {path}: write uWSGI's options as an ini file first")
+    if re.search(r"<uwsgi[\s>/]", text):
+        return "uwsgi"
     if suffix == ".toml":
         raise Error(f"migrate: {path} is TOML already: oxicorn -c {path}")
     raise Error(

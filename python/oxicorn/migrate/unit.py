@@ -98,6 +98,8 @@ class _Reader:
         self._plan = plan
         self._config = config
         self._name = name
+        self._target = ""
+        """The one of its targets that is taken."""
         self._app: dict[str, Any] = config["applications"][name]
 
     def read(self) -> None:
@@ -122,14 +124,16 @@ class _Reader:
         target = self._app
         targets = self._app.get("targets")
         if isinstance(targets, dict) and targets:
-            first = next(iter(targets))
+            led_to = self._targets()
+            first = next((name for name in targets if name in led_to), next(iter(targets)))
             target = {**self._app, **targets[first]}
+            self._target = first
             if len(targets) > 1:
                 self._note(
                     Verdict.MISSING,
                     "targets",
                     f"one application for each server: {first} is taken, "
-                    f"{', '.join([*targets][1:])} is not",
+                    f"{', '.join(name for name in targets if name != first)} is not",
                 )
         if not target.get("module"):
             self._note(Verdict.MISSING, "wsgi_app", "no module is named")
@@ -219,15 +223,32 @@ class _Reader:
                 )
             self._read_forwarded(address, listener)
 
+    def _targets(self) -> set[str]:
+        """Its targets that listeners lead to."""
+        noted = self._plan
+        self._plan = Plan("")  # what is on the way is noted once, with the listeners
+        found = set()
+        for listener in (self._config.get("listeners") or {}).values():
+            if isinstance(listener, dict):
+                ends = [each.partition("/") for each in self._ends(listener)]
+                found |= {target for name, _, target in ends if name == self._name}
+        self._plan = noted
+        return found
+
     def _leads_here(self, listener: dict[str, Any]) -> bool:
+        here = {self._name, f"{self._name}/{self._target}"}
+        return not here.isdisjoint(self._ends(listener))
+
+    def _ends(self, listener: dict[str, Any]) -> list[str]:
         target = listener.get("pass") or f"applications/{listener.get('application', '')}"
-        return self._name in set(self._follow(str(target), 0))
+        return list(self._follow(str(target), 0))
 
     def _follow(self, target: str, depth: int) -> Iterator[str]:
-        """The applications that a `pass` can end at; what is on the way is noted."""
+        """The applications, with their targets, that a `pass` can end at; what is on the way is
+        noted."""
         kind, _, rest = target.partition("/")
         if kind == "applications":
-            yield rest.split("/")[0]
+            yield rest
         elif kind == "routes" and depth < 10:
             routes = self._config.get("routes")
             steps = routes.get(rest) if isinstance(routes, dict) else routes

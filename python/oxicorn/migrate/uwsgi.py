@@ -1,4 +1,4 @@
-"""From an ini file of uWSGI."""
+"""From a file of uWSGI's options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oxicorn.errors import Error
 from oxicorn.migrate.plan import Plan, Verdict, default
-from oxicorn.migrate.uwsgi_ini import Option, read
+from oxicorn.migrate.uwsgi_files import Option, read
 from oxicorn.migrate.uwsgi_options import find
 
 __all__ = ["from_file"]
@@ -38,11 +38,14 @@ _ATOMS = {
 }
 
 
-def from_file(path: str, section: str, environ: Mapping[str, str]) -> Plan:
-    """The settings that do what this file did. Raises `Error` if it cannot be read."""
+def from_file(path: str, form: str, section: str, environ: Mapping[str, str]) -> Plan:
+    """The settings that do what this file did, which is `ini`, `xml`, `yaml` or `json`.
+
+    Raises `Error` if it cannot be read.
+    """
     plan = Plan(path)
     draft = _Draft(plan)
-    for option in read(path, section, environ):
+    for option in read(path, form, section, environ):
         if option.unknown:
             what = ", ".join(option.unknown)
             plan.note(

@@ -1,4 +1,4 @@
-"""uWSGI's ini files: repeated names, placeholders, inclusion."""
+"""uWSGI's files of options: repeated names, placeholders, inclusion."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from oxicorn.errors import Error
+from oxicorn.migrate import uwsgi_forms as forms
 from oxicorn.migrate.uwsgi_options import find
 
 __all__ = ["Option", "read"]
 
 _PLACEHOLDERS = ("set", "set-ph", "set-placeholder")
-_INCLUDES = ("include", "inherit", "ini")
+# What includes another file, and the form that it says; none: by its name.
+_INCLUDES = {
+    "include": "",
+    "inherit": "",
+    "ini": "ini",
+    "xml": "xml",
+    "xmlconfig": "xml",
+    "yaml": "yaml",
+    "yml": "yaml",
+    "json": "json",
+}
 # Their values have placeholders of another kind, filled in for each request.
 _FORMATS = ("log-format", "logformat", "log-encoder", "log-req-encoder")
 
@@ -41,49 +52,40 @@ class Option(NamedTuple):
         return self.value.lower() in ("", "true", "yes", "1", "on")
 
 
-def read(path: str, section: str, environ: Mapping[str, str]) -> list[Option]:
+def read(path: str, form: str, section: str, environ: Mapping[str, str]) -> list[Option]:
     """The options of a file, with those of the files that it includes, and placeholders filled in.
 
     Raises `Error`.
     """
-    options = list(_read(path, section, depth=0))
+    options = list(_read(path, form, section, depth=0))
     if not options:
-        raise Error(f"migrate: {path} has no section [{section}], or nothing in it")
+        named = f"[{section}]" if form == "ini" else f"`{section}`"
+        raise Error(f"migrate: {path} has no section {named}, or nothing in it")
     fill = _Filler(path, options, environ)
     filled = [fill(option) for option in options if option.name not in _PLACEHOLDERS]
     # `%(x)` may stand for any name that is set, so a file may use names of its own.
     return [option for option in filled if option.name not in fill.own_names]
 
 
-def _read(path: str, section: str, depth: int) -> Iterator[Option]:
+def _read(path: str, form: str, section: str, depth: int) -> Iterator[Option]:
     try:
         text = Path(path).read_bytes().decode("utf-8", "replace")
     except OSError as error:
         raise Error(f"migrate: cannot read {path}: {error.strerror}") from None
     if depth > 10:
         raise Error(f"migrate: {path} is included again and again")
-    here = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[":
-            here = line.strip("[]").strip()
-            continue
-        if here != section:
-            continue
-        name, _, value = (part.strip() for part in line.partition("="))
-        name = name.replace("_", "-").removeprefix("--")
-        if name in _INCLUDES and not value.startswith(":") and "%" not in value:
+    for name, value, number in forms.read(form, path, text, section):
+        if name not in _INCLUDES or "%" in value:
+            yield Option(name, value, f"{path}:{number}" if number else path)
+        elif value.startswith(":"):
+            yield from _read(path, form, value[1:], depth + 1)
+        else:
             other = str(Path(path).parent / value)
             inner = "uwsgi"
             if not Path(other).is_file() and ":" in value:
                 other, _, inner = other.rpartition(":")
-            yield from _read(other, inner, depth + 1)
-        elif name in _INCLUDES and value.startswith(":"):
-            yield from _read(path, value[1:], depth + 1)
-        else:
-            yield Option(name, value, f"{path}:{number}")
+            own = forms.form_of(other) if name in ("include", "inherit") else _INCLUDES[name]
+            yield from _read(other, own, inner, depth + 1)
 
 
 class _Filler:
