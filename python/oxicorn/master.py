@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, log_setup, titles, worker
+from oxicorn import _oxicorn, application, backlog, log_setup, titles, worker
 from oxicorn.config import Config
 from oxicorn.errors import AppImportError, Error
 from oxicorn.logger import StartLog
@@ -40,11 +40,7 @@ _BIND_ATTEMPTS = 5
 
 
 class _CannotStart(Exception):
-    """The server cannot start, and the log says why."""
-
-    def __init__(self, reason: str, code: int = 1) -> None:
-        super().__init__(reason)
-        self.code = code
+    """The server cannot start; the log has said why if there is no reason here."""
 
 
 @dataclass
@@ -138,7 +134,7 @@ class Server:
             if str(reason):
                 self.log.error("%s", reason)
             self._clean_up()
-            return reason.code
+            return 1
         except KeyboardInterrupt:
             self._clean_up()
             return 0
@@ -195,7 +191,7 @@ class Server:
             self.app.wsgi()
         except AppImportError as error:
             self.log.error("%s", _full(error))
-            raise _CannotStart("", error.exit_code) from error
+            raise _CannotStart("") from error
 
     def _or_cannot_start(self, function: Callable[..., Any], *args: object) -> Any:
         try:
@@ -273,8 +269,7 @@ class Server:
         self._master = _oxicorn.Master(*_policy(self._settings), signals)
         if self.master_pid:
             self._master.follow(self.master_pid)
-        if self._notifier.watchdog:
-            self._master.remind(self._notifier.watchdog)
+        self._be_reminded()
         own = (signals, wakeup, beat)
         while True:
             self._count_workers()
@@ -297,6 +292,7 @@ class Server:
                 self._keep(first)
                 if what == "abandon":
                     self._return_to(self._generations[first])
+                    self._be_reminded()
                     self.log = log_setup.go_back(self.cfg, self.log)
                 self._notifier.ready(self._status())
             elif what == "reopen":
@@ -310,6 +306,7 @@ class Server:
                 self.log.error("The new master (pid:%s) ended; this one serves on", first)
             elif what == "remind":
                 self._notifier.alive()
+                self._tell_backlog()
             elif what == "close":
                 self._notifier.stopping()
                 self._keep(0)
@@ -323,6 +320,21 @@ class Server:
             self._counted = count
             extra = {"metric": "gunicorn.workers", "value": count, "mtype": "gauge"}
             self.log.debug("%s workers", count, extra=extra)
+
+    def _be_reminded(self) -> None:
+        """Has the loop say `remind` as often as somebody wants to hear something."""
+        wanted = [self._notifier.watchdog, 1.0 if self._settings.enable_backlog_metric else 0.0]
+        self._master.remind(min(filter(None, wanted), default=0.0))
+
+    def _tell_backlog(self) -> None:
+        """Says how many connections wait, if the settings ask for it: a figure for StatsD."""
+        if not self._settings.enable_backlog_metric:
+            return
+        found = [backlog.waiting(listener.fileno()) for listener in self.LISTENERS]
+        known = [count for count in found if count is not None]
+        if known:
+            extra = {"metric": "gunicorn.backlog", "value": sum(known), "mtype": "histogram"}
+            self.log.debug("socket backlog: %s", sum(known), extra=extra)
 
     def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
         generation = self._generations[number]
@@ -487,6 +499,7 @@ class Server:
         self._newest += 1
         self._generations[self._newest] = generation
         self._master.reloaded(*_policy(generation.settings))
+        self._be_reminded()
         return True
 
     def _return_to(self, generation: Generation) -> None:

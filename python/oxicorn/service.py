@@ -28,8 +28,9 @@ class Notifier:
         self._say("STOPPING=1")
 
     def alive(self) -> None:
-        """The sign of life."""
-        self._say("WATCHDOG=1")
+        """The sign of life, if it wants some."""
+        if self.watchdog:
+            self._say("WATCHDOG=1")
 
     def _say(self, *lines: str) -> None:
         if not self._address:

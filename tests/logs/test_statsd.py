@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 
@@ -85,6 +87,39 @@ def test_figures_of_hooks(serve, collector, tmp_path):
     expected += ["own.silent:0|g", "gunicorn.log.critical:1|c|@1.0"]
     assert [figure for figure in expected if figure not in got()] == []
     assert "[INFO] a gauge" in server.log()
+
+
+@pytest.mark.parametrize("place", ["tcp", "unix"])
+def test_connections_that_wait(serve, dial, collector, tmp_path, place):
+    """While no worker accepts any; and again none when they are accepted."""
+    address, got = collector
+    bind = "127.0.0.1:0" if place == "tcp" else f"unix:{tmp_path}/http.sock"
+    server = serve("hello", "--statsd-host", address, "--enable-backlog-metric", bind=bind)
+    with dial(server) as peer:
+        assert peer.get().status == 200
+    eventually(lambda: "gunicorn.backlog:0|h" in got())
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        waiting = [dial(server) for _ in range(3)]
+        eventually(lambda: "gunicorn.backlog:3|h" in got())
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    for peer in waiting:
+        assert peer.get().status == 200
+    before = len(got())
+    eventually(lambda: "gunicorn.backlog:0|h" in got()[before:])
+
+
+def test_the_backlog_is_told_when_a_reload_asks_for_it(serve, collector, tmp_path):
+    address, got = collector
+    settings = tmp_path / "gunicorn.conf.py"
+    settings.write_text("")
+    server = serve("hello", "--statsd-host", address, cwd=tmp_path)
+    eventually(lambda: "gunicorn.workers:1|g" in got())
+    settings.write_text("enable_backlog_metric = True\n")
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "gunicorn.backlog:0|h" in got())
 
 
 def test_a_subclass_of_gunicorns(serve, dial, collector, either_way, tmp_path):

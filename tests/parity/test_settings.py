@@ -46,14 +46,13 @@ IGNORED = {
     "uwsgi_allow_ips",
     "worker_tmp_dir",
 }
-# The same, for as long as they are not there: TLS, HTTP/2, one figure for StatsD.
+# The same, for as long as they are not there: TLS and HTTP/2.
 NOT_YET = {
     "ca_certs",
     "cert_reqs",
     "certfile",
     "ciphers",
     "do_handshake_on_connect",
-    "enable_backlog_metric",
     "http2_cleartext",
     "http2_initial_window_size",
     "http2_max_concurrent_streams",

@@ -242,10 +242,10 @@ impl Master {
         self.lock().successor = Some(pid);
     }
 
-    /// Tells by `remind`, every so many seconds, that the master is alive.
+    /// Tells by `remind`, every so many seconds, that the master is alive; with 0 not at all.
     fn remind(&self, every: f64) {
         let every = Duration::try_from_secs_f64(every).unwrap_or(TICK);
-        self.lock().reminder = Some((every, Instant::now()));
+        self.lock().reminder = (!every.is_zero()).then(|| (every, Instant::now()));
     }
 
     /// How many workers there are to be.

@@ -114,6 +114,7 @@ pub struct Settings {
     pub statsd_host: Option<String>,
     pub statsd_prefix: String,
     pub dogstatsd_tags: String,
+    pub enable_backlog_metric: bool,
 
     pub preload_app: bool,
     pub sendfile: bool,

@@ -354,8 +354,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Flag(true),
         default: "False",
         short: "Send the number of waiting connections to StatsD",
-        long: "Belongs to statsd_host.",
-        support: Support::WarnIgnored("this version does not measure it"),
-        apply: nothing,
+        long: "Belongs to statsd_host. Once a second the master tells, as `gunicorn.backlog`, how many \
+           connections no worker has accepted yet, on all sockets together.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.enable_backlog_metric = value.flag()?;
+            Ok(())
+        },
     },
 ];
