@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import http.server
 import json
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from support import eventually
 
@@ -192,43 +201,122 @@ def test_attributes_of_server_and_worker(serve, dial, tmp_path):
     assert f"worker <Worker {server.workers()[0]}>" in server.log()
 
 
-# The exporter is one that needs no collector; the rest is OpenTelemetry's own recipe.
+# What OpenTelemetry's documentation has for servers that fork, with its exporters of OTLP; where
+# they send to is said by its own variable.
 TRACING = """
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 def post_fork(server, worker):
-    server.log.info('Worker spawned (pid: %s)', worker.pid)
-    resource = Resource.create(attributes={'service.name': 'shop', 'worker': worker.pid})
+    server.log.info("Worker spawned (pid: %s)", worker.pid)
+
+    resource = Resource.create(attributes={"service.name": "shop", "worker": worker.pid})
+
     trace.set_tracer_provider(TracerProvider(resource=resource))
-    exporter = ConsoleSpanExporter(out=open('spans', 'a'))
-    trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(exporter))
+    span_processor = BatchSpanProcessor(OTLPSpanExporter())
+    trace.get_tracer_provider().add_span_processor(span_processor)
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[reader]))
 """
 
 TRACED = """
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 
 tracer = trace.get_tracer(__name__)
+orders = metrics.get_meter(__name__).create_counter('orders')
 
 def app(environ, start_response):
     with tracer.start_as_current_span('request ' + environ['PATH_INFO']):
+        orders.add(1)
         start_response('200 OK', [('Content-Length', '2')])
         return [b'ok']
 """
 
 
-def test_opentelemetry_exports_from_each_worker(serve, dial, tmp_path):
-    """Also with the application loaded before the fork, and the last spans when a worker ends."""
+class Collector:
+    """A collector of OTLP over HTTP, and what it was sent."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, str]] = []
+        """The worker's process id and the name of each."""
+        self.metrics: list[tuple[int, str]] = []
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.take(self.path, body)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def take(self, path: str, body: bytes) -> None:
+        if path == "/v1/traces":
+            for one in ExportTraceServiceRequest.FromString(body).resource_spans:
+                found = (span.name for scope in one.scope_spans for span in scope.spans)
+                self.spans += [(worker_of(one.resource), name) for name in found]
+        elif path == "/v1/metrics":
+            for one in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                found = (metric.name for scope in one.scope_metrics for metric in scope.metrics)
+                self.metrics += [(worker_of(one.resource), name) for name in found]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def worker_of(resource: Any) -> int:
+    found = {each.key: each.value for each in resource.attributes}
+    assert found["service.name"].string_value == "shop"
+    return int(found["worker"].int_value)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    one = Collector()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("loaded", ["before the fork", "by each worker"])
+def test_opentelemetry_exports_from_each_worker(serve, dial, collector, tmp_path, loaded):
+    """While they serve, and the last ones when a worker ends."""
     (tmp_path / "gunicorn.conf.py").write_text(TRACING)
     (tmp_path / "traced.py").write_text(TRACED)
-    server = serve("traced:app", "--preload", cwd=tmp_path)
-    worker = server.workers()[0]
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_METRIC_EXPORT_INTERVAL": "100",
+    }
+    options = ["--preload"] if loaded == "before the fork" else []
+    server = serve("traced:app", *options, cwd=tmp_path, env=env)
+    (first,) = server.workers()
     with dial(server) as peer:
         assert peer.get("/cart").status == 200
-    assert f"Worker spawned (pid: {worker})" in server.log()
+    assert f"Worker spawned (pid: {first})" in server.log()
+    eventually(lambda: (first, "request /cart") in collector.spans)
+    eventually(lambda: (first, "orders") in collector.metrics)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: server.workers() not in ([], [first]))
+    (second,) = server.workers()
+    with dial(server) as peer:
+        assert peer.get("/till").status == 200
     assert server.stop() == 0
-    spans = (tmp_path / "spans").read_text()
-    assert '"name": "request /cart"' in spans
-    assert f'"worker": {worker}' in spans
+    assert (second, "request /till") in collector.spans
+    assert (second, "orders") in collector.metrics

@@ -159,7 +159,7 @@ fn zsh() -> String {
             let _ = writeln!(text, "  '{others}{flag}{joint}[{about}]{argument}' \\");
         }
     }
-    text.push_str("  '1:module:app:_files -g \"*.py(:r)\"'\n");
+    text.push_str("  '1:module\\:app:_files -g \"*.py(:r)\"'\n");
     text
 }
 
