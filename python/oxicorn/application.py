@@ -187,10 +187,16 @@ def _checked(found: object, spec: str) -> Callable[..., Any]:
 
 
 def prepare_path(pythonpath: str | None) -> None:
-    """Puts the current directory first on `sys.path`, and `pythonpath` before it."""
+    """Puts the current directory first on `sys.path`, and each entry of `pythonpath` before what
+    there is, as gunicorn does."""
     entries = [entry.strip() for entry in (pythonpath or "").split(",")]
     paths = [str(Path(entry).absolute()) for entry in entries if entry]
-    for path in [str(Path.cwd()), *reversed(paths)]:
-        if path in sys.path:
-            sys.path.remove(path)
-        sys.path.insert(0, path)
+    for path in [str(Path.cwd()), *paths]:
+        put_first(path)
+
+
+def put_first(path: str) -> None:
+    """Has modules looked for in this directory before all others."""
+    if path in sys.path:
+        sys.path.remove(path)
+    sys.path.insert(0, path)

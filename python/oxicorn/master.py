@@ -88,6 +88,8 @@ class Server:
         self._program = program
         """The program that embeds the server."""
         self.app = program or App(self.cfg, self._load, app)
+        # How applications find out what they run under before there is a request.
+        os.environ["SERVER_SOFTWARE"] = f"oxicorn/{oxicorn.__version__}"
         self._start_again = start
         listeners = start.listeners if start else {}
         self._handed_over = _handed_over() or [

@@ -57,9 +57,10 @@ def prepare(settings: Settings) -> None:
 
 
 def enter_directory(settings: Settings) -> None:
-    """`chdir`."""
+    """`chdir`; modules of the directory that is left can still be imported."""
     if settings.chdir is None:
         return
+    application.put_first(os.getcwd())
     try:
         os.chdir(settings.chdir)
     except OSError as error:

@@ -138,7 +138,6 @@ def run(
         server.call("post_fork", server, worker)
         settings = worker.cfg.resolve()
         watched = list(settings.reload_extra_files)
-        os.umask(settings.umask)
         _oxicorn.assume_identity(settings.user, settings.group, settings.initgroups)
         # After the change of user, which makes the kernel forget it.
         _oxicorn.follow_parent()

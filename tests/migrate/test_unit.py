@@ -66,7 +66,7 @@ def test_configuration(migrate, place):
         "wsgi_app": "shop.wsgi:create_app()",
         "bind": ["0.0.0.0:8080", "unix:/run/admin.sock"],
         "backlog": 511,
-        "pythonpath": "lib,more",
+        "pythonpath": "more,lib",
         "workers": 6,
         "threads": 3,
         "timeout": 20,

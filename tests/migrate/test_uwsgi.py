@@ -103,7 +103,7 @@ def test_options_that_are_off_are_not_there(migrate, place):
         ("reuse-port = true", "reuse_port", True),
         ("uid = www-data", "user", "www-data"),
         ("gid = 33", "group", "33"),
-        ("umask = 027", "umask", 0o027),
+        ("chmod-socket = 640", "umask", 0o026),
         ("pidfile = /run/%n.pid", "pidfile", "/run/x.pid"),
         ("procname-prefix = shop", "proc_name", "shop"),
         ("py-autoreload = 2", "reload", True),

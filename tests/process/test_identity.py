@@ -96,8 +96,11 @@ def path(first):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_umask_of_workers(serve, dial):
-    server = serve("whoami", "--umask", "0o027")
-    with dial(server) as peer:
-        worker = int(peer.get().body)
-    assert status(worker, "Umask") == ["0027"]
+@pytest.mark.parametrize("options", [(), ("--umask", "0")])
+def test_files_of_the_application_follow_the_umask_of_the_start(serve, options):
+    """The setting is for sockets: with its default, they would be open to everybody."""
+    mine = status("self", "Umask")
+    assert mine != ["0000"]
+    server = serve("whoami", *options)
+    assert status(the_worker(server), "Umask") == mine
+    assert status(server.pid, "Umask") == mine

@@ -145,7 +145,8 @@ class _Reader:
         path = target.get("path")
         if path:
             paths = [path] if isinstance(path, str) else [str(each) for each in path]
-            self._plan.set("pythonpath", ",".join(paths), "path")
+            # The last one comes first here.
+            self._plan.set("pythonpath", ",".join(reversed(paths)), "path")
         if target.get("prefix"):
             self._note(
                 Verdict.DIFFERS,

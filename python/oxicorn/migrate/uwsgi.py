@@ -246,11 +246,6 @@ class _Draft:
     def _chmod_socket(self, option: Option) -> None:
         mode = 0o666 if option.value in ("", "true") else int(option.value, 8)
         self._set("umask", 0o777 & ~mode & ~0o111, option)
-        self._plan.note(
-            Verdict.DIFFERS,
-            f"{option.name} ({option.origin})",
-            "umask counts for every file that the server and the application make",
-        )
 
     # Processes.
 

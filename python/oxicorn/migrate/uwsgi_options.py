@@ -97,7 +97,7 @@ ROWS = (
     _missing("shared-socket", "name the address in `bind`, or pass the socket as `fd://N`"),
     _same("listen l", "backlog", int),
     _own("reuse-port", "reuse_port", "the workers share one socket all the same"),
-    _own("chmod-socket chmod C", "umask", "`umask` counts for every file that is made"),
+    _own("chmod-socket chmod C", "umask", "the bits that the socket does not get"),
     _missing("chown-socket", "the socket belongs to `user` and `group`"),
     _needless("vacuum", "sockets and pidfile are always removed at the end"),
     _needless("thunder-lock", "new connections go to idle workers by themselves"),
@@ -143,7 +143,7 @@ ROWS = (
     _missing("websockets", "see the guide about gevent"),
     _same("uid", "user"),
     _same("gid", "group"),
-    _same("umask", "umask", lambda text: int(text, 8)),
+    _missing("umask", "`UMask=` of systemd; `umask` here is for unix sockets only"),
     _missing(
         "add-gid additional-gid", "`initgroups = true` gives workers all groups of their user"
     ),

@@ -73,7 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "",
         short: "Directories to put on sys.path, separated by commas",
-        long: "They come before the current directory.",
+        long: "They come before the current directory; of two, the later one comes first.",
         support: Support::Works,
         apply: |settings, value| {
             settings.pythonpath = value.optional_text()?;
@@ -148,8 +148,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "MODE",
         kind: Kind::Mode,
         default: "0",
-        short: "Bits that new files do not get",
-        long: "Octal with a leading zero. It also decides who may connect to a unix socket.",
+        short: "Mode bits that unix sockets do not get",
+        long: "Octal with a leading zero: `007` lets the group connect and nobody else. Files that \
+           the application makes follow the umask with which the server was started; a daemon's is \
+           022.",
         support: Support::Works,
         apply: |settings, value| {
             settings.umask = value.number()?;
