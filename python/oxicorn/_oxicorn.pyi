@@ -178,6 +178,9 @@ class Scoreboard:
 @final
 class Slot:
     @property
+    def last_update(self) -> float: ...
+    def notify(self) -> None: ...
+    @property
     def requests(self) -> int: ...
 
 @final

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["AppImportError", "ConfigFileError", "Error", "RequestTimeout"]
+__all__ = ["AppImportError", "ConfigFileError", "Error", "HaltServer", "RequestTimeout"]
 
 
 class Error(Exception):
@@ -35,6 +35,18 @@ class AppImportError(Error):
 
 class ConfigFileError(Error):
     """The settings file cannot be read or run."""
+
+
+class HaltServer(BaseException):
+    """Raised in a hook of the master, it ends the server, as gunicorn's does.
+
+    No `Exception`, as what else hooks raise is logged and forgotten.
+    """
+
+    def __init__(self, reason: str, exit_status: int = 1) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.exit_status = exit_status
 
 
 class RequestTimeout(BaseException):

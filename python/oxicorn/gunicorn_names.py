@@ -7,6 +7,7 @@ cannot be imported, as it says itself.
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -41,10 +42,17 @@ def _config() -> dict[str, Any]:
     return {"Config": Config}
 
 
-def _logger() -> dict[str, Any]:
-    from oxicorn.logger import Logger, SafeAtoms
+def _errors() -> dict[str, Any]:
+    from oxicorn.errors import AppImportError, Error, HaltServer
 
-    return {"Logger": Logger, "SafeAtoms": SafeAtoms}
+    return {"AppImportError": AppImportError, "ConfigError": Error, "HaltServer": HaltServer}
+
+
+def _logger() -> dict[str, Any]:
+    from oxicorn.logger import CONFIG_DEFAULTS, Logger, SafeAtoms
+
+    names = {"Logger": Logger, "SafeAtoms": SafeAtoms}
+    return {**names, "CONFIG_DEFAULTS": copy.deepcopy(CONFIG_DEFAULTS)}
 
 
 def _statsd() -> dict[str, Any]:
@@ -79,6 +87,7 @@ _MODULES: dict[str, Callable[[], dict[str, Any]]] = {
     "gunicorn": _top,
     "gunicorn.arbiter": _arbiter,
     "gunicorn.config": _config,
+    "gunicorn.errors": _errors,
     "gunicorn.glogging": _logger,
     "gunicorn.http": _request,
     "gunicorn.http.message": _request,
@@ -120,9 +129,12 @@ def importable() -> Iterator[list[str]]:
     finally:
         sys.meta_path.remove(_finder)
     module = sys.modules.get("gunicorn")
-    if module is None or module.__loader__ is not _finder:
+    if module is None:
         return
     original = _top()
+    if module.__loader__ is not _finder:
+        version = getattr(module, "__version__", "")
+        original |= {"SERVER": "gunicorn", "SERVER_SOFTWARE": f"gunicorn/{version}"}
     notes += [
         f"gunicorn.{name} was set and has no effect; see server_header"
         for name in ("SERVER", "SERVER_SOFTWARE")

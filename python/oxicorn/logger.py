@@ -33,6 +33,7 @@ from oxicorn.log_records import (
 )
 
 __all__ = [
+    "CONFIG_DEFAULTS",
     "AccessLogHandler",
     "ErrorLogHandler",
     "JsonAccessFormatter",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 # What `logconfig_dict` and `logconfig_json` may leave out.
-_DEFAULT_CONFIG: dict[str, Any] = {
+CONFIG_DEFAULTS: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "root": {"level": "INFO", "handlers": ["console"]},
@@ -67,6 +68,7 @@ _DEFAULT_CONFIG: dict[str, Any] = {
         "generic": {
             "format": "%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
             "datefmt": "[%Y-%m-%d %H:%M:%S %z]",
+            "class": "logging.Formatter",
         }
     },
 }
@@ -315,10 +317,10 @@ class Logger:
             return
         try:
             if name == "logconfig_dict":
-                logging_config.dictConfig(_DEFAULT_CONFIG | cfg.logconfig_dict)
+                logging_config.dictConfig(CONFIG_DEFAULTS | cfg.logconfig_dict)
             elif name == "logconfig_json":
                 found = json.loads(Path(cfg.logconfig_json).read_bytes())
-                logging_config.dictConfig(_DEFAULT_CONFIG | found)
+                logging_config.dictConfig(CONFIG_DEFAULTS | found)
             else:
                 with Path(cfg.logconfig).open() as file:
                     here = {"__file__": cfg.logconfig, "here": str(Path(cfg.logconfig).parent)}

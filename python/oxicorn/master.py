@@ -98,6 +98,8 @@ class Server:
         self._notifier = Notifier()
         self._carrier = log_setup.Carrier(self)
         self._counted = -1
+        self._halted: int | None = None
+        """The exit code that a hook asked for."""
         self._generations: dict[int, Generation] = {}
         self._newest = 1
         self._pidfile: _oxicorn.Pidfile | None = None
@@ -122,6 +124,17 @@ class Server:
         """Seconds of silence after which a worker is replaced."""
         return float(self.cfg.timeout)
 
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Sends a worker a signal; one that is gone needs none."""
+        if pid in self.WORKERS:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+
+    def kill_workers(self, sig: int) -> None:
+        """Sends all workers a signal."""
+        for pid in list(self.WORKERS):
+            self.kill_worker(pid, sig)
+
     def call(self, hook: str, *args: object) -> None:
         """Calls a hook if there is one."""
         function = self._settings.hook(hook)
@@ -144,6 +157,12 @@ class Server:
             self.log.exception("Exception at the start")
             self._clean_up()
             return 1
+        except BaseException as end:
+            code, why = _wish(end)
+            if why:
+                self.log.error("Reason: %s", why)
+            self._clean_up()
+            return code
         code = self._loop()
         self._try_call("on_exit", self)
         self._clean_up()
@@ -277,43 +296,65 @@ class Server:
             self._count_workers()
             what, first, second = self._master.next()
             self._carrier.deliver()
-            if what == "spawn":
-                self._spawn(first, second, life, own)
-            elif what in ("reaped", "unbooted"):
-                gone = self.WORKERS.pop(second, None)
-                if gone is not None and what == "reaped":
-                    self._try_call("child_exit", self, gone)
-            elif what == "workers":
-                self.num_workers = second
-                self._try_call("nworkers_changed", self, second, first)
-            elif what == "reload":
-                self._notifier.reloading()
-                if not self._reload():
-                    self._notifier.ready(self._status())
-            elif what in ("settle", "abandon"):
-                self._keep(first)
-                if what == "abandon":
-                    self._return_to(self._generations[first])
-                    self._be_reminded()
-                    self.log = log_setup.go_back(self.cfg, self.log)
+            try:
+                code = self._perform(what, first, second, life, own)
+            except Exception:
+                raise
+            except BaseException as end:
+                self._halt(end)
+                continue
+            if code is not None:
+                return code if self._halted is None else self._halted
+
+    def _perform(
+        self, what: str, first: int, second: int, life: int, own: tuple[int, ...]
+    ) -> int | None:
+        """Does what the loop says; gives the exit code at the end."""
+        if what == "spawn":
+            self._spawn(first, second, life, own)
+        elif what in ("reaped", "unbooted"):
+            gone = self.WORKERS.pop(second, None)
+            if gone is not None and what == "reaped":
+                self._try_call("child_exit", self, gone)
+        elif what == "workers":
+            self.num_workers = second
+            self._try_call("nworkers_changed", self, second, first)
+        elif what == "reload":
+            self._notifier.reloading()
+            if not self._reload():
                 self._notifier.ready(self._status())
-            elif what == "reopen":
-                log_setup.reopen(self._settings, self.log)
-            elif what == "upgrade":
-                self._upgrade(own)
-            elif what == "promoted":
-                self._promote()
-            elif what == "successor gone":
-                self.reexec_pid = 0
-                self.log.error("The new master (pid:%s) ended; this one serves on", first)
-            elif what == "remind":
-                self._notifier.alive()
-                self._tell_backlog()
-            elif what == "close":
-                self._notifier.stopping()
-                self._keep(0)
-            elif what == "stop":
-                return first
+        elif what in ("settle", "abandon"):
+            self._keep(first)
+            if what == "abandon":
+                self._return_to(self._generations[first])
+                self._be_reminded()
+                self.log = log_setup.go_back(self.cfg, self.log)
+            self._notifier.ready(self._status())
+        elif what == "reopen":
+            log_setup.reopen(self._settings, self.log)
+        elif what == "upgrade":
+            self._upgrade(own)
+        elif what == "promoted":
+            self._promote()
+        elif what == "successor gone":
+            self.reexec_pid = 0
+            self.log.error("The new master (pid:%s) ended; this one serves on", first)
+        elif what == "remind":
+            self._notifier.alive()
+            self._tell_backlog()
+        elif what == "close":
+            self._notifier.stopping()
+            self._keep(0)
+        elif what == "stop":
+            return first
+        return None
+
+    def _halt(self, end: BaseException) -> None:
+        """A hook wants the server to end: as after TERM, with the code that it names."""
+        self._halted, reason = _wish(end)
+        if reason:
+            self.log.error("Reason: %s", reason)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _count_workers(self) -> None:
         """Says how many workers there are, when that has changed: a figure for StatsD."""
@@ -344,7 +385,11 @@ class Server:
         child = Worker(age, generation.cfg, self.log)
         child.app = generation.app
         child.sockets = list(generation.listeners.values())
-        self._try_call("pre_fork", self, child)
+        try:
+            self._try_call("pre_fork", self, child)
+        except BaseException:
+            self._master.fork_failed(age)
+            raise
         try:
             slot = self._master.claim(age, number)
             stacks = os.memfd_create("oxicorn-stacks")
@@ -473,6 +518,7 @@ class Server:
 
     def _reload(self) -> bool:
         """HUP: new settings, and with them a new set of workers. What is wrong changes nothing."""
+        self.log.info("Hang up: Master")
         before = self._generations[self._newest]
         opened: dict[str, _oxicorn.Listener] = {}
         log = None
@@ -605,6 +651,14 @@ def _policy(settings: Any) -> tuple[int, float, float, float, bool]:
         float(settings.graceful_timeout),
         settings.daemon,
     )
+
+
+def _wish(end: BaseException) -> tuple[int, str]:
+    """The exit code and the reason of a hook that ends the server: `HaltServer`, `sys.exit`."""
+    if isinstance(end, SystemExit):
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return code, end.code if isinstance(end.code, str) else ""
+    return int(getattr(end, "exit_status", 1)), str(getattr(end, "reason", "") or repr(end))
 
 
 def _full(error: Error) -> str:

@@ -66,6 +66,22 @@ class App:
         return self.callable
 
 
+class Heartbeat:
+    """The sign of life of a worker, which is a file in gunicorn: `worker.tmp`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def notify(self) -> None:
+        """Says that the worker is alive: a request that knows it takes long may do it."""
+        if self._worker._slot is not None:
+            self._worker._slot.notify()
+
+    def last_update(self) -> float:
+        """When that was said last, in seconds of the monotonic clock; 0 in other processes."""
+        return self._worker._slot.last_update if self._worker._slot is not None else 0.0
+
+
 class Worker:
     """One worker as hooks see it, in the master and in its own process."""
 
@@ -81,7 +97,7 @@ class Worker:
         self.sockets: Sequence[Any] = ()
         self.app: Any = None
         self.wsgi: Any = None
-        self.tmp = None
+        self.tmp = Heartbeat(self)
         self._alive = True
         self._slot: _oxicorn.Slot | None = None
         self._notes = -1
@@ -89,6 +105,10 @@ class Worker:
 
     def __str__(self) -> str:
         return f"<Worker {self.pid}>"
+
+    def notify(self) -> None:
+        """Says that the worker is alive, for `timeout`."""
+        self.tmp.notify()
 
     @property
     def nr(self) -> int:

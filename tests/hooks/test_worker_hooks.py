@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 import pytest
 
 from support import eventually
+from support.server import command, environment
 
 NOTE = """
 import os
@@ -127,3 +129,94 @@ def test_abort_shows_the_stacks(hooked, dial, notes):
     eventually(lambda: ("worker_abort", str(worker)) in notes())
     eventually(lambda: f"Worker (pid:{worker}) exited with code 1." in server.log())
     eventually(lambda: "Fatal Python error: Aborted" in server.log())
+
+
+HALTING = """
+import os, sys
+from gunicorn.errors import HaltServer
+
+def {hook}(server, *args):
+    {how}
+"""
+HOWS = {"raise HaltServer('no more', 7)": 7, "sys.exit('no more')": 1, "sys.exit(7)": 7}
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("hook", ["on_starting", "when_ready", "pre_fork", "child_exit"])
+def test_a_hook_can_end_the_server(serve, tmp_path, hook, how, without_gunicorn):
+    """Orderly, and with the exit code that it names."""
+    settings = tmp_path / "settings.py"
+    settings.write_text(HALTING.format(hook=hook, how=how))
+    files = ["--pid", str(tmp_path / "pid"), "-c", str(settings)]
+    bind = f"unix:{tmp_path}/http.sock"
+    if hook == "child_exit":
+        server = serve("whoami", *files, bind=bind, exit_status=HOWS[how], env=without_gunicorn)
+        os.kill(server.workers()[0], signal.SIGKILL)
+        assert server.wait() == HOWS[how]
+        assert ("Reason: no more" in server.log()) is ("no more" in how)
+        assert "Traceback" not in server.log()
+    else:
+        done = subprocess.run(
+            [*command(), *files, "-b", bind, "apps.hello:app"],
+            env=environment(without_gunicorn),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == HOWS[how], done.stderr
+        assert ("Reason: no more" in done.stderr) is ("no more" in how)
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "pid").exists()
+    assert not (tmp_path / "http.sock").exists()
+
+
+KILLING = """
+import signal
+
+def when_ready(server):
+    server.kill_worker(1, signal.SIGTERM)
+
+def on_reload(server):
+    (pid,) = server.WORKERS
+    server.kill_worker(pid, signal.SIGKILL)
+    server.kill_workers(signal.SIGKILL)
+"""
+
+
+def test_a_hook_sends_signals_to_workers(serve, tmp_path):
+    (tmp_path / "settings.py").write_text(KILLING)
+    server = serve("whoami", "-c", "settings.py", cwd=tmp_path)
+    eventually(lambda: len(server.workers()) == 1)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "was sent SIGKILL" in server.log())
+    assert "Hang up: Master" in server.log()
+
+
+PATIENT = """
+import builtins
+
+def post_fork(server, worker):
+    builtins.this_worker = worker
+"""
+
+LONG = """
+import time
+
+def app(environ, start_response):
+    before = this_worker.tmp.last_update()
+    for _ in range(20):
+        time.sleep(0.3)
+        this_worker.notify()
+    assert this_worker.tmp.last_update() > before > 0
+    start_response('200 OK', [('Content-Length', '4')])
+    return [b'done']
+"""
+
+
+def test_a_request_that_says_it_is_alive_may_take_long(serve, dial, tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text(PATIENT)
+    (tmp_path / "long.py").write_text(LONG)
+    server = serve("long:app", "--timeout", "2", cwd=tmp_path)
+    with dial(server) as peer:
+        assert peer.get().body == b"done"
+    assert "WORKER TIMEOUT" not in server.log()

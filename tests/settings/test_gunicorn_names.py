@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
+
+from oxicorn.logger import CONFIG_DEFAULTS
 
 SETTINGS = """
 import gunicorn
@@ -51,10 +55,11 @@ def test_what_is_not_there_is_told(oxicorn, without_gunicorn, tmp_path):
     assert "No module named 'gunicorn.app'" in done.stderr
 
 
-def test_a_server_header_set_there_is_warned_about(oxicorn, without_gunicorn, tmp_path):
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_server_header_set_there_is_warned_about(oxicorn, without_gunicorn, tmp_path, is_there):
     (tmp_path / "settings.py").write_text("import gunicorn\ngunicorn.SERVER = 'none'\n")
     options = ["--check-config", "-c", str(tmp_path / "settings.py")]
-    done = oxicorn(*options, "apps.hello:app", env=without_gunicorn)
+    done = oxicorn(*options, "apps.hello:app", env={} if is_there else without_gunicorn)
     assert done.returncode == 0
     assert "gunicorn.SERVER was set and has no effect; see server_header" in done.stderr
 
@@ -67,3 +72,36 @@ def test_the_application_finds_none(oxicorn, without_gunicorn, tmp_path):
     options = ["--check-config", "-c", str(tmp_path / "settings.py")]
     done = oxicorn(*options, "asks:app", env=without_gunicorn, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+NAMES = """
+import json
+from gunicorn.config import Config
+from gunicorn.errors import AppImportError, ConfigError, HaltServer
+from gunicorn.glogging import CONFIG_DEFAULTS
+from gunicorn.http.wsgi import Response
+from gunicorn.instrument.statsd import Statsd
+from gunicorn.workers.gthread import ThreadWorker
+
+logconfig_dict = CONFIG_DEFAULTS
+logconfig_dict['formatters']['generic']['format'] = 'mine %(message)s'
+assert HaltServer('so', 3).exit_status == 3
+assert Config().workers == 1
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_else_settings_files_import(serve, without_gunicorn, tmp_path, is_there):
+    (tmp_path / "gunicorn.conf.py").write_text(NAMES)
+    place = f"unix:{tmp_path}/http.sock"
+    env = {} if is_there else without_gunicorn
+    server = serve("hello", bind=place, announced=False, cwd=tmp_path, env=env)
+    assert "mine Starting oxicorn" in server.log()
+
+
+def test_the_defaults_of_logging_are_those_of_gunicorn():
+    theirs = pytest.importorskip("gunicorn.glogging").CONFIG_DEFAULTS
+    ours = copy.deepcopy(CONFIG_DEFAULTS)
+    for name in ours["loggers"]:
+        ours["loggers"][name]["qualname"] = name
+    assert ours == theirs

@@ -52,6 +52,17 @@ impl Slot {
     fn requests(&self) -> u64 {
         self.record.requests()
     }
+
+    /// When the worker last gave a sign of life, in seconds of the monotonic clock.
+    #[getter]
+    fn last_update(&self) -> f64 {
+        Duration::from_millis(self.record.last_heartbeat()).as_secs_f64()
+    }
+
+    /// Gives a sign of life for a worker whose threads do not come to it.
+    fn notify(&self) {
+        self.record.heartbeat(monotonic_ms());
+    }
 }
 
 impl Slot {
