@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from support import Peer, ProtocolError, Response
+from support import Peer, ProtocolError, Response, eventually
 from support.deployed import Deployed
 from support.server import environment, free_port
 
@@ -220,6 +220,11 @@ ELSEWHERE = {
         "test_the_same_hooks_in_the_same_order"
     ),
     "`sync` workers close each connection": "test_sync_workers",
+    "`limit_request_line` above 8190 means 8190": "test_longer_request_lines",
+    "`%(h)s` is empty for a client on a unix socket": "test_clients_on_unix_sockets",
+    "`gunicorn.SERVER = …` in the settings file changes the `Server` field": (
+        "test_a_server_header_set_there_is_warned_about"
+    ),
     "the application runs while the body arrives": "test_silent_uploads_leave_the_threads_free",
     "a slow reader holds the thread that answers it": (
         "test_clients_that_never_read_leave_the_threads_free"
@@ -282,6 +287,35 @@ def test_row(server, text):
         assert row.see(answer) == getattr(row, name)
     finally:
         answer.end()
+
+
+@pytest.mark.parametrize(("name", "status"), [("gunicorn", 414), ("oxicorn", 200)])
+def test_longer_request_lines(name, status, folder):
+    port = free_port()
+    command = [name, "-b", f"127.0.0.1:{port}", "--limit-request-line", "20000", "shop:app"]
+    deployed = Deployed(command, folder, {"XDG_RUNTIME_DIR": ""})
+    try:
+        deployed.says("Booting worker")
+        answer = Answer(port, get(f"/{'x' * 10000}"))
+        assert answer.status == status
+        answer.end()
+    finally:
+        deployed.end()
+
+
+@pytest.mark.parametrize(("name", "line"), [("gunicorn", "<>"), ("oxicorn", "<->")])
+def test_clients_on_unix_sockets(name, line, folder, tmp_path):
+    options = ["-b", f"unix:{tmp_path}/s", "--access-logfile", "-", "--access-logformat", "<%(h)s>"]
+    deployed = Deployed([name, *options, "shop:app"], folder, {"XDG_RUNTIME_DIR": ""})
+    try:
+        deployed.says("Booting worker")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(f"{tmp_path}/s")
+            assert Peer(connection).get().status == 200
+        eventually(lambda: deployed.out() == f"{line}\n")
+    finally:
+        deployed.end()
 
 
 @pytest.mark.parametrize(("name", "is_kept"), [("gunicorn", False), ("oxicorn", True)])
