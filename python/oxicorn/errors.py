@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["AppImportError", "ConfigFileError", "Error", "HaltServer", "RequestTimeout"]
+__all__ = [
+    "AppImportError",
+    "CannotStart",
+    "ConfigFileError",
+    "Error",
+    "HaltServer",
+    "RequestTimeout",
+    "reason_of",
+]
 
 
 class Error(Exception):
@@ -31,6 +39,10 @@ class AppImportError(Error):
         super().__init__(message, exit_code, details)
         self.files = list(files)
         """The application's own files that have to do with it, as far as known."""
+
+
+class CannotStart(Exception):
+    """The server cannot start; the log has said why if there is no reason here."""
 
 
 class ConfigFileError(Error):
@@ -58,3 +70,8 @@ class RequestTimeout(BaseException):
 
     def __init__(self, message: str = "the request took longer than request_timeout") -> None:
         super().__init__(message)
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, without the number that the kernel gives it."""
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,9 @@ from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, backlog, log_setup, titles, worker
+from oxicorn import _oxicorn, application, backlog, listening, log_setup, titles, worker
 from oxicorn.config import Config
-from oxicorn.errors import AppImportError, Error
+from oxicorn.errors import AppImportError, CannotStart, Error, reason_of
 from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
 from oxicorn.starting import Surroundings
@@ -36,11 +34,6 @@ SIGNALS = (
     signal.SIGWINCH,
     signal.SIGCHLD,
 )
-_BIND_ATTEMPTS = 5
-
-
-class _CannotStart(Exception):
-    """The server cannot start; the log has said why if there is no reason here."""
 
 
 @dataclass
@@ -92,7 +85,7 @@ class Server:
         os.environ["SERVER_SOFTWARE"] = f"oxicorn/{oxicorn.__version__}"
         self._start_again = start
         listeners = start.listeners if start else {}
-        self._handed_over = _handed_over() or [
+        self._handed_over = listening.handed_over() or [
             address for address in listeners if address.startswith("fd://")
         ]
         self._notifier = Notifier()
@@ -145,7 +138,7 @@ class Server:
         """Serves until told to stop; gives the exit code."""
         try:
             self._start()
-        except _CannotStart as reason:
+        except CannotStart as reason:
             if str(reason):
                 self.log.error("%s", reason)
             self._clean_up()
@@ -189,7 +182,7 @@ class Server:
             running = _oxicorn.Pidfile.running(path)
             if running is not None:
                 text = f"Already running on PID {running} (or pid file '{path}' is stale)"
-                raise _CannotStart(text)
+                raise CannotStart(text)
             self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, path)
         self.call("on_starting", self)
         settings = self._settings  # the hook may have changed some
@@ -212,13 +205,13 @@ class Server:
             self.app.wsgi()
         except AppImportError as error:
             self.log.error("%s", _full(error))
-            raise _CannotStart("") from error
+            raise CannotStart("") from error
 
     def _or_cannot_start(self, function: Callable[..., Any], *args: object) -> Any:
         try:
             return function(*args)
         except (OSError, ValueError) as error:
-            raise _CannotStart(_reason(error)) from error
+            raise CannotStart(reason_of(error)) from error
 
     def _bind(self, generation: Generation, old: dict[str, _oxicorn.Listener]) -> None:
         """Opens the listeners of a generation; those that are open already stay as they are."""
@@ -226,8 +219,10 @@ class Server:
         addresses = self._handed_over or [str(address) for address in settings.bind]
         owner = _identity(settings) if settings.user or settings.group else None
         for address in dict.fromkeys(addresses):
-            generation.listeners[address] = old.get(address) or self._listen(
+            generation.listeners[address] = old.get(address) or listening.listen(
                 address,
+                self.log,
+                self._is_told_to_stop,
                 backlog=settings.backlog,
                 reuse_port=settings.reuse_port,
                 # One socket for all addresses would leave nothing to a second one for IPv4.
@@ -243,27 +238,8 @@ class Server:
         found = {}
         handed = self._start_again.listeners if self._start_again else {}
         for address, number in handed.items():
-            found[address] = self._or_cannot_start(_adopt, number)
+            found[address] = self._or_cannot_start(listening.adopt, number)
         return found
-
-    def _listen(self, address: str, **options: Any) -> _oxicorn.Listener:
-        host, _, port = address.rpartition(":")
-        name = f"('{host}', {port})" if host and "unix:" not in address else address
-        for attempt in range(1, _BIND_ATTEMPTS + 1):
-            try:
-                return _oxicorn.Listener(address, **options)
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise _CannotStart(_reason(error)) from error
-            except ValueError as error:
-                raise _CannotStart(str(error)) from error
-            self.log.error("Connection in use: %s", name)
-            if attempt < _BIND_ATTEMPTS:
-                self.log.error("Retrying in 1 second.")
-                time.sleep(1)
-                if self._is_told_to_stop():
-                    raise KeyboardInterrupt
-        raise _CannotStart(f"Can't connect to {name}")
 
     def _queue_signals(self) -> None:
         """From now on signals wait until the loop reads them."""
@@ -351,6 +327,8 @@ class Server:
 
     def _halt(self, end: BaseException) -> None:
         """A hook wants the server to end: as after TERM, with the code that it names."""
+        if isinstance(end, KeyboardInterrupt):
+            return  # a signal waits to be read
         self._halted, reason = _wish(end)
         if reason:
             self.log.error("Reason: %s", reason)
@@ -438,7 +416,7 @@ class Server:
         os.close(stacks)
 
     def _fork_failed(self, age: int, error: Exception) -> None:
-        self.log.error("Cannot fork a worker: %s", _reason(error))
+        self.log.error("Cannot fork a worker: %s", reason_of(error))
         self._master.fork_failed(age)
 
     def _become(self, number: int, foreign: tuple[int, ...]) -> None:
@@ -482,7 +460,7 @@ class Server:
             pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            self.log.error("Cannot fork a new master: %s", _reason(error))
+            self.log.error("Cannot fork a new master: %s", reason_of(error))
             return
         if pid == 0:
             try:
@@ -513,7 +491,7 @@ class Server:
             try:
                 self._pidfile = _oxicorn.Pidfile(self._settings.pidfile)
             except OSError as error:
-                self.log.error("%s", _reason(error))
+                self.log.error("%s", reason_of(error))
         self._notifier.ready(self._status())
 
     def _reload(self) -> bool:
@@ -532,13 +510,15 @@ class Server:
             self.log = log_setup.install(cfg)
             self.cfg, self.app = cfg, app
             self.call("on_reload", self)
-        except Exception as error:
+        except BaseException as error:
             self._return_to(before)
             if log is not None:
                 self.log = log_setup.go_back(before.cfg, log)
-            self._report_reload(error)
             for address in opened.keys() - before.listeners.keys():
                 opened[address].unlink()
+            if not isinstance(error, Exception):
+                raise  # the server is to end
+            self._report_reload(error)
             return False
         added = generation.listeners.keys() - before.listeners.keys()
         if added:
@@ -563,8 +543,8 @@ class Server:
     def _report_reload(self, error: Exception) -> None:
         if isinstance(error, Error):
             self.log.error("Reload failed, the old settings stay: %s", _full(error))
-        elif isinstance(error, (_CannotStart, _oxicorn.SettingError, OSError, ValueError)):
-            self.log.error("Reload failed, the old settings stay: %s", _reason(error))
+        elif isinstance(error, (CannotStart, _oxicorn.SettingError, OSError, ValueError)):
+            self.log.error("Reload failed, the old settings stay: %s", reason_of(error))
         else:
             self.log.exception("Reload failed; the old settings stay")
 
@@ -622,23 +602,6 @@ def run(
     return server.run()
 
 
-def _handed_over() -> list[str]:
-    """Sockets that a service manager has opened for this process; told once."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    # They are not meant for programs that the application starts.
-    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        os.environ.pop(name, None)
-    return [f"fd://{number}" for number in range(3, 3 + count)]
-
-
-def _adopt(number: int) -> _oxicorn.Listener:
-    listener = _oxicorn.Listener(f"fd://{number}", backlog=0)
-    os.close(number)  # it has its own
-    return listener
-
-
 def _identity(settings: Any) -> tuple[int, int]:
     return _oxicorn.find_identity(settings.user, settings.group)
 
@@ -663,10 +626,6 @@ def _wish(end: BaseException) -> tuple[int, str]:
 
 def _full(error: Error) -> str:
     return "\n".join(filter(None, (str(error), error.details.rstrip())))
-
-
-def _reason(error: Exception) -> str:
-    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

@@ -69,17 +69,17 @@ class App:
 class Heartbeat:
     """The sign of life of a worker, which is a file in gunicorn: `worker.tmp`."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    # It does not know its worker: a circle would keep the worker's logs open in the master.
+    slot: _oxicorn.Slot | None = None
 
     def notify(self) -> None:
         """Says that the worker is alive: a request that knows it takes long may do it."""
-        if self._worker._slot is not None:
-            self._worker._slot.notify()
+        if self.slot is not None:
+            self.slot.notify()
 
     def last_update(self) -> float:
         """When that was said last, in seconds of the monotonic clock; 0 in other processes."""
-        return self._worker._slot.last_update if self._worker._slot is not None else 0.0
+        return self.slot.last_update if self.slot is not None else 0.0
 
 
 class Worker:
@@ -97,7 +97,7 @@ class Worker:
         self.sockets: Sequence[Any] = ()
         self.app: Any = None
         self.wsgi: Any = None
-        self.tmp = Heartbeat(self)
+        self.tmp = Heartbeat()
         self._alive = True
         self._slot: _oxicorn.Slot | None = None
         self._notes = -1
@@ -150,7 +150,8 @@ def run(
     the master does, `mask` the signals to be blocked from now on.
     """
     worker.pid = os.getpid()
-    worker._slot, worker._notes = slot, notes
+    worker._slot = worker.tmp.slot = slot
+    worker._notes = notes
     signals, tell = _take_over_signals(server, worker, stacks, mask)
     worker.log.info("Booting worker with pid: %s", worker.pid)
     began = time.time_ns()

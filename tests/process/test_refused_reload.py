@@ -71,6 +71,7 @@ class Site(Program):
         self._settings.write_text(self._bind + settings)
         super().__init__([sys.executable, "-m", "oxicorn", "shop:app"], folder)
         eventually(self._listens, within=60)
+        self.page()  # a worker that is still booting leaves without a word
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, self.log() + self.said()

@@ -87,3 +87,20 @@ def test_an_end_while_it_waits_for_the_address(serve, number):
         server.signal(number)
         assert server.wait() == 0
     assert server.log().count("Connection in use") < 5
+
+
+def test_an_end_while_a_reload_waits_for_an_address(serve, tmp_path):
+    """The reload is given up, and nothing that it opened is left."""
+    settings = tmp_path / "gunicorn.conf.py"
+    settings.write_text("")
+    server = serve("hello", cwd=tmp_path, bind=None, env={"PORT": "0"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = [f"unix:{tmp_path}/new.sock", f"127.0.0.1:{taken.getsockname()[1]}"]
+        settings.write_text(f"bind = {bind}\n")
+        server.signal(signal.SIGHUP)
+        eventually(lambda: "Retrying in 1 second." in server.log())
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert server.log().count("Connection in use") < 5
+    assert "Worker exiting" in server.log()
+    assert not (tmp_path / "new.sock").exists()
