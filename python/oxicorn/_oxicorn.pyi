@@ -138,6 +138,7 @@ class LoopHandle:
         environ: dict[str, Any] | None = None,
         handler: Callable[[Any, Any], object] | None = None,
         max_requests: int | None = None,
+        max_head: int | None = None,
         slot: Slot | None = None,
         signal_fd: int | None = None,
         master_fd: int | None = None,

@@ -17,6 +17,7 @@ from eventlet import hubs
 from eventlet.event import Event
 from eventlet.green import ssl
 from eventlet.greenpool import GreenPool
+from eventlet.wsgi import HttpProtocol
 
 from oxicorn._oxicorn import CommandLine, LoopHandle
 from oxicorn.workers.eventlet import GreenDriver, Input, Socket, wait
@@ -36,7 +37,7 @@ def server(
     environ: dict[str, Any] | None = None,
     max_size: int | None = None,
     max_http_version: str = "HTTP/1.1",
-    protocol: None = None,
+    protocol: type[HttpProtocol] | None = None,
     server_event: None = None,
     minimum_chunk_size: int | None = None,
     log_x_forwarded_for: bool = False,
@@ -56,9 +57,10 @@ def server(
     Then no more is accepted, `sock` and idle connections are closed, and requests that run are
     waited for. The guide on eventlet says what each argument does here.
     """
-    for name, value in (("protocol", protocol), ("server_event", server_event)):
-        if value is not None:
-            raise TypeError(f"{name}: not available in oxicorn")
+    if protocol not in (None, HttpProtocol):
+        raise TypeError("protocol: not available in oxicorn")
+    if server_event is not None:
+        raise TypeError("server_event: not available in oxicorn")
     if max_http_version != "HTTP/1.1":
         raise TypeError(f"max_http_version: only HTTP/1.1 is available, not {max_http_version!r}")
     if isinstance(sock, ssl.SSLSocket):
@@ -76,8 +78,9 @@ def server(
     write = _writer(log)
     values: dict[str, Any] = {
         "graceful_timeout": 86400,
-        "keepalive": 75 if keepalive is True else keepalive or 0,
+        "keepalive": _idle(keepalive, socket_timeout),
         "limit_request_line": min(url_length_limit, 65536),
+        "limit_request_field_size": 8192,
         # Requests wait for the pool without limit, as in eventlet.
         "queue_timeout": 0,
         "websocket_limit": websocket_limit,
@@ -102,7 +105,7 @@ def server(
         report=report,
         socket=Socket,
         # As eventlet says it of green threads.
-        environ={"wsgi.multithread": True, **(environ or {})},
+        environ={"GATEWAY_INTERFACE": "CGI/1.1", "wsgi.multithread": True, **(environ or {})},
         request_hooks=_Hooks(write if log_output else None, log_format, log_x_forwarded_for),
         access_log=False,
     )
@@ -174,6 +177,13 @@ class _Hooks:
 
 def _raise(error: BaseException) -> None:
     raise error
+
+
+def _idle(keepalive: bool | float, socket_timeout: float | None) -> float:
+    """Seconds that a connection may wait for its next request."""
+    if keepalive is True:
+        return 75 if socket_timeout is None else socket_timeout
+    return keepalive or 0
 
 
 def _escaped(text: str) -> str:

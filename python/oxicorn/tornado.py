@@ -34,8 +34,9 @@ __all__ = ["HTTPServer", "WSGIContainer"]
 
 # As long as Tornado waits for the next request of a connection.
 _IDLE = 3600.0
-# Tornado's limit where it is given none.
+# Tornado's limits where it is given none.
 _BODY = 104857600
+_HEAD = 65536
 # What is believed of the peers on this host.
 _LOCAL = ["127.0.0.0/8", "::1", "unix:"]
 # Seconds for requests that run when all connections are to be closed.
@@ -68,6 +69,9 @@ class WSGIContainer(tornado.wsgi.WSGIContainer):
         for name in [name for name in request.headers if "_" in name]:
             del request.headers[name]
         environ = super().environ(request)
+        if "X-Consumed-Content-Encoding" in request.headers:
+            # The field tells the length before Tornado has unpacked it.
+            environ["CONTENT_LENGTH"] = str(len(request.body))
         cookies = request.headers.get_list("Cookie")
         if len(cookies) > 1:
             environ["HTTP_COOKIE"] = "; ".join(cookies)
@@ -102,11 +106,14 @@ class HTTPServer(tornado.httpserver.HTTPServer):
         websocket_limit: int = 1000,
     ) -> None:
         """Takes Tornado's arguments; the guide on Tornado says what each does here."""
-        self._natively = _is_plain(request_callback) and _is_plain_server(type(self))
+        self._natively = (
+            _is_plain(request_callback)
+            and _is_plain_server(type(self))
+            # The engine leaves bodies as they come.
+            and not decompress_request
+        )
         if self._natively and ssl_options is not None:
             raise TypeError("ssl_options: TLS is not available in this version of oxicorn")
-        if self._natively and decompress_request:
-            raise TypeError("decompress_request: not available; the application can do it")
         super().initialize(
             request_callback,
             no_keep_alive=no_keep_alive,
@@ -149,9 +156,9 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             # The time in which it must have come, however much has.
             values["client_body_grace"] = body_timeout
             values["client_body_rate"] = 1 << 62
-        if max_header_size is not None:
-            values["limit_request_line"] = min(max_header_size, 65536)
-            values["limit_request_field_size"] = min(max_header_size, 1048576)
+        # Only the head as a whole is limited.
+        values["limit_request_line"] = values["limit_request_field_size"] = 0
+        self._max_head = _HEAD if max_header_size is None else max_header_size
         if xheaders:
             values["proxy"] = {
                 "trusted": [*_LOCAL, *(trusted_downstream or ())],
@@ -189,6 +196,7 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             None if container.executor is dummy_executor else container.executor,
             self._environ,
             _Lines(self._is_guessing),
+            self._max_head,
         )
         self._serving.append(serving)
 
@@ -226,6 +234,7 @@ class _Serving:
         executor: Executor | None,
         environ: dict[str, Any],
         hooks: _Lines,
+        max_head: int,
     ) -> None:
         self.over = Event()
         self._loop = IOLoop.current()
@@ -238,6 +247,7 @@ class _Serving:
             socket=socket.socket,
             environ=environ,
             request_hooks=hooks,
+            max_head=max_head,
             access_log=False,
         )
         self._driver = LoopDriver(
@@ -250,6 +260,10 @@ class _Serving:
     def drain(self, within: float | None = None) -> None:
         if self._driver.is_open:
             self._engine.drain(within)
+            # Its own hold on the listeners ends here, so that the address is free at once. What was
+            # taken in from there is for the loop to start.
+            self._engine.turn()
+            self._loop.add_callback(self._driver.turn)
 
     def _ended(self) -> None:
         self.over.set()

@@ -172,7 +172,6 @@ async def cutting():
 async def refusals():
     for arguments in (
         {"ssl_options": {"certfile": "a"}},
-        {"decompress_request": True},
         {"protocol": "ftp"},
     ):
         try:

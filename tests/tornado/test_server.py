@@ -85,7 +85,6 @@ def test_websockets_beside_the_threads_and_beside_the_loop(program):
 def test_what_is_not_there_is_refused(program):
     assert program("refusals") == [
         "ssl_options: TLS is not available in this version of oxicorn",
-        "decompress_request: not available; the application can do it",
         'protocol: expected "http" or "https", got \'ftp\'',
         "executor: a request cannot go to another process",
         "executor: expected an Executor, None or \"inline\", got 'pool'",

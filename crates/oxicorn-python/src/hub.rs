@@ -52,11 +52,11 @@ impl LoopHandle {
     /// it the error log does), `socket(fileno=fd)` makes a socket that waits in the loop's way
     /// (without it there are no WebSockets), `running()` gives the call that runs, whose
     /// `throw(error)` interrupts it, or None in the loop, and `environ` is merged over what the
-    /// server says of itself. A `handler(socket,
+    /// server says of itself. No head is larger than `max_head` bytes. A `handler(socket,
     /// address)` serves connections from their first request on in place of the application. The
     /// rest is as for `Engine`.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, running = None, environ = None, handler = None, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, running = None, environ = None, handler = None, max_requests = None, max_head = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, access_log = true))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
     fn new(
         py: Python<'_>,
@@ -70,6 +70,7 @@ impl LoopHandle {
         environ: Option<&Bound<'_, PyDict>>,
         handler: Option<Py<PyAny>>,
         max_requests: Option<u64>,
+        max_head: Option<usize>,
         slot: Option<&Slot>,
         signal_fd: Option<RawFd>,
         master_fd: Option<RawFd>,
@@ -80,6 +81,14 @@ impl LoopHandle {
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
         config.max_requests = max_requests.unwrap_or(config.max_requests);
+        if let Some(most) = max_head {
+            for rules in [&mut config.rules, &mut config.trusted_rules] {
+                let limits = &mut rules.limits;
+                limits.head = most;
+                limits.field_size = limits.field_size.min(most);
+                limits.request_line = limits.request_line.min(most);
+            }
+        }
         let mut listeners = Vec::new();
         let mut names = Vec::new();
         for number in listener_fds {

@@ -132,7 +132,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             self._engine.resume()
             return
         self._engine = engine = LoopHandle(
-            self._call if self._is_light() else self.application,
+            self._call if self._is_light() else self._call_application,
             CommandLine([], {}).settings(framework=self._settings()),
             [self.socket.fileno()],
             wait,
@@ -141,11 +141,14 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             access_log=False,
             **self._given(),
         )
+        driver: HubDriver | CrewDriver
         if self._spawn == Greenlet.spawn and not self._needs_socket():
-            CrewDriver(engine, engine.close).begin()
+            driver = CrewDriver(engine, engine.close)
         else:
             # A pool counts each request, or connection, by its greenlet.
-            HubDriver(engine, self._spawn, self.full, engine.close, self._beside).begin()
+            driver = HubDriver(engine, self._spawn, self.full, engine.close, self._beside)
+        self._turn = driver.turn
+        driver.begin()
 
     def set_spawn(self, spawn: Any) -> None:
         """Says what runs requests; see gevent. A pool limits them, and not the WebSockets."""
@@ -176,6 +179,10 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
         engine, self._engine = self._engine, None
         if engine is not None and not engine.is_over:
             engine.drain()
+            # Its own hold on the listener ends here, so that the address is free at once. What was
+            # taken in from there is for the loop to start.
+            engine.turn()
+            get_hub().loop.run_callback(self._turn)
         super().close()
 
     def _needs_socket(self) -> bool:
@@ -223,6 +230,10 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             hooks = _Lines(self.log)
         return {"environ": dict(environ), "request_hooks": hooks}
 
+    def _call_application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # It may be another one by now.
+        return self.application(environ, start_response)
+
     def _call(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         handler: WSGIHandler = environ.pop(_HANDLER)
         return handler.call(start_response)
@@ -237,8 +248,8 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
 class _Silence:
     """The log of a server that was told to be silent."""
 
-    def write(self, text: str) -> int:
-        return len(text)
+    def write(self, text: str) -> None:
+        """Forgets it."""
 
     def writelines(self, lines: Any) -> None:
         """Forgets them."""
