@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, final
 __all__ = [
     "Changes",
     "CommandLine",
+    "Credentials",
     "Engine",
     "Listener",
     "LoopHandle",
@@ -94,6 +95,11 @@ class Settings:
     def warnings(self) -> list[str]: ...
 
 @final
+class Credentials:
+    @staticmethod
+    def of(settings: Settings) -> Credentials | None: ...
+
+@final
 class Engine:
     def __new__(
         cls,
@@ -110,6 +116,7 @@ class Engine:
         request_hooks: object | None = None,
         passage: Passage | None = None,
         access_log: bool = True,
+        credentials: Credentials | None = None,
     ) -> Engine: ...
     def run(self) -> int: ...
     def drain(self) -> None: ...
@@ -146,6 +153,7 @@ class LoopHandle:
         stacks_signal: int | None = None,
         request_hooks: object | None = None,
         access_log: bool = True,
+        credentials: Credentials | None = None,
     ) -> LoopHandle: ...
     def merge_environ(self, environ: dict[str, Any]) -> None: ...
     def fileno(self) -> int: ...
@@ -212,6 +220,7 @@ class Master:
     def follow(self, pid: int) -> None: ...
     def await_successor(self, pid: int) -> None: ...
     def remind(self, every: float) -> None: ...
+    def look_after(self, credentials: Sequence[Credentials]) -> None: ...
     def let_go(self) -> None: ...
 
 @final

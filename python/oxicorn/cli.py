@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from oxicorn import application, config_file, daemon, log_setup, starting, workers
-from oxicorn._oxicorn import CommandLine, SettingError, Settings
+from oxicorn._oxicorn import CommandLine, Credentials, SettingError, Settings
 from oxicorn.errors import AppImportError, Error
 from oxicorn.upgrade import Start
 
@@ -103,6 +103,10 @@ def _check(settings: Settings, start: Path) -> int:
         raise Error(NO_APPLICATION)
     try:
         log_setup.load_class(settings)
+    except ValueError as error:
+        return _complain(str(error), 1)
+    try:
+        Credentials.of(settings)
     except ValueError as error:
         return _complain(str(error), 1)
     try:

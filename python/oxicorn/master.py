@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -46,6 +46,8 @@ class Generation:
     app: Any
     """What hooks find as `worker.app`."""
     surroundings: Surroundings
+    credentials: _oxicorn.Credentials | None = None
+    """Certificates and keys, if TLS is spoken."""
     passage: _oxicorn.Passage | None = None
     """Where its workers hand connections to each other, and no others."""
 
@@ -53,6 +55,13 @@ class Generation:
     def settings(self) -> _oxicorn.Settings:
         """The settings as the engine takes them."""
         return self.cfg.resolve()
+
+    def where(self, addresses: Iterable[str]) -> str:
+        """How clients reach some of its listeners."""
+        texts = (self.listeners[address].text for address in addresses)
+        if self.credentials is not None:
+            texts = (text.replace("http://", "https://", 1) for text in texts)
+        return ",".join(texts)
 
 
 class Server:
@@ -190,8 +199,7 @@ class Server:
         if settings.user or settings.group:
             self._or_cannot_start(_oxicorn.give_logs_to, *_identity(settings))
         self._bind(first, self._inherited())
-        listening = ",".join(listener.text for listener in first.listeners.values())
-        self.log.info("Listening at: %s (%s)", listening, self.pid)
+        self.log.info("Listening at: %s (%s)", first.where(first.listeners), self.pid)
         self.log.info("Using worker: %s", self.cfg.worker_class_str)
         self.call("when_ready", self)
 
@@ -230,6 +238,7 @@ class Server:
                 umask=settings.umask,
                 owner=owner,
             )
+        generation.credentials = self._or_cannot_start(_oxicorn.Credentials.of, settings)
         if settings.worker_handoff and settings.workers > 1:
             generation.passage = self._or_cannot_start(_oxicorn.Passage)
 
@@ -264,6 +273,7 @@ class Server:
         signals, wakeup = self._signals
         life, beat = os.pipe2(os.O_CLOEXEC)
         self._master = _oxicorn.Master(*_policy(self._settings), signals)
+        self._look_after_credentials()
         if self.master_pid:
             self._master.follow(self.master_pid)
         self._be_reminded()
@@ -398,6 +408,7 @@ class Server:
                     child,
                     slot=slot,
                     passage=generation.passage,
+                    credentials=generation.credentials,
                     notes=say,
                     stacks=stacks,
                     life=life,
@@ -438,8 +449,8 @@ class Server:
         self.cfg = generation.cfg
 
     def _status(self) -> str:
-        listeners = self._generations[self._newest].listeners.values()
-        return "Serving at " + ",".join(listener.text for listener in listeners)
+        newest = self._generations[self._newest]
+        return "Serving at " + newest.where(newest.listeners)
 
     def _upgrade(self, own: tuple[int, ...]) -> None:
         """USR2: starts the program anew beside this one, on the same sockets."""
@@ -522,10 +533,10 @@ class Server:
             return False
         added = generation.listeners.keys() - before.listeners.keys()
         if added:
-            texts = (generation.listeners[address].text for address in sorted(added))
-            self.log.info("Listening at: %s (%s)", ",".join(texts), self.pid)
+            self.log.info("Listening at: %s (%s)", generation.where(sorted(added)), self.pid)
         self._newest += 1
         self._generations[self._newest] = generation
+        self._look_after_credentials()
         self._master.reloaded(*_policy(generation.settings))
         self._be_reminded()
         return True
@@ -565,6 +576,12 @@ class Server:
         if kept:
             self._generations = {number: kept, self._newest: kept}
             self.cfg, self.app = kept.cfg, kept.app
+            self._look_after_credentials()
+
+    def _look_after_credentials(self) -> None:
+        """Has the files of all generations that live looked at."""
+        credentials = (generation.credentials for generation in self._generations.values())
+        self._master.look_after([each for each in credentials if each is not None])
 
     # Ending.
 

@@ -161,7 +161,7 @@ class Server:
 
     def __repr__(self) -> str:
         running = self._running
-        where = ", ".join(listener.text for listener in running.listeners) if running else "stopped"
+        where = ", ".join(map(self._text, running.listeners)) if running else "stopped"
         return f"<oxicorn.{type(self).__name__} {where}>"
 
     @property
@@ -196,7 +196,13 @@ class Server:
         running = self._running
         if running is None:
             raise RuntimeError("the server is not running: it has no address")
-        return running.listeners[0].text
+        return self._text(running.listeners[0])
+
+    def _text(self, listener: Listener) -> str:
+        settings = self._settings
+        if settings.certfile is None:
+            return listener.text
+        return listener.text.replace("http://", "https://", 1)
 
     def start(self) -> None:
         """Serves on a thread of its own; connections are taken when this returns.
@@ -225,7 +231,7 @@ class Server:
         """
         with _signals() as signal_fd:
             running = self._open(signal_fd)
-            listening = ",".join(listener.text for listener in running.listeners)
+            listening = ",".join(map(self._text, running.listeners))
             _oxicorn.log("info", f"Listening at: {listening} ({running.pid})")
             self._serve(running)
 

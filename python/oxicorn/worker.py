@@ -138,6 +138,7 @@ def run(
     *,
     slot: _oxicorn.Slot,
     passage: _oxicorn.Passage | None,
+    credentials: _oxicorn.Credentials | None,
     notes: int,
     stacks: int,
     life: int,
@@ -145,9 +146,9 @@ def run(
 ) -> int:
     """Serves until told to stop; gives the exit code. All signals are blocked when it is called.
 
-    `passage` is shared with its siblings, `notes` is the private pipe to the master, `stacks`
-    the memory in which the master finds the stacks of this process, `life` a pipe that ends when
-    the master does, `mask` the signals to be blocked from now on.
+    `passage` is shared with its siblings, `credentials` are for TLS, `notes` is the private pipe to
+    the master, `stacks` the memory in which the master finds the stacks of this process, `life` a
+    pipe that ends when the master does, `mask` the signals to be blocked from now on.
     """
     worker.pid = os.getpid()
     worker._slot = worker.tmp.slot = slot
@@ -180,6 +181,7 @@ def run(
         given: dict[str, Any] = {
             "max_requests": _share(settings),
             "slot": slot,
+            "credentials": credentials,
             "signal_fd": signals,
             "master_fd": life,
             "notify_fd": notes,

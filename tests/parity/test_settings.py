@@ -27,6 +27,7 @@ REFUSED = {
     "dirty_apps",
     "dirty_workers",
     "protocol",
+    "ssl_context",
     "websocket_max_message_size",
 }
 # Asking for them is warned about.
@@ -39,30 +40,24 @@ IGNORED = {
     "dirty_timeout",
     "dirty_worker_exit",
     "dirty_worker_init",
+    "do_handshake_on_connect",
     "http_parser",
     "on_dirty_starting",
     "root_path",
     "spew",
+    "ssl_version",
+    "suppress_ragged_eofs",
     "uwsgi_allow_ips",
     "worker_tmp_dir",
 }
-# The same, for as long as they are not there: TLS and HTTP/2.
+# The same, for as long as they are not there: HTTP/2.
 NOT_YET = {
-    "ca_certs",
-    "cert_reqs",
-    "certfile",
-    "ciphers",
-    "do_handshake_on_connect",
     "http2_cleartext",
     "http2_initial_window_size",
     "http2_max_concurrent_streams",
     "http2_max_frame_size",
     "http2_max_header_list_size",
     "http_protocols",
-    "keyfile",
-    "ssl_context",
-    "ssl_version",
-    "suppress_ragged_eofs",
 }
 
 # Defaults that differ, and why.

@@ -67,7 +67,7 @@ def test_without_an_application_there_is_one_helpful_line(oxicorn):
         (["-w"], "option `-w` needs a value: -w N"),
         (["-w", "two"], "workers: expected a whole number that is not negative, got `two` (-w)"),
         (["-b", "a:b"], "bind: expected a port number after the host, got `a:b` (-b)"),
-        (["--certfile", "a.pem"], "certfile: not supported by this version of oxicorn; "),
+        (["--protocol", "uwsgi"], "protocol: not supported by this version of oxicorn; "),
         (["-k", "meinheld"], "worker_class: expected `sync`, `gthread`, `gevent`, "),
         (["extra"], "unexpected argument `extra`; usage: oxicorn [options] module:app"),
     ],

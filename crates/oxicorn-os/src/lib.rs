@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of HTTP or of workers: descriptors, sockets, files, processes. The master uses
 //! [`listener`], [`pidfile`] and [`process`]; a worker [`epoll`], [`stream`], [`waker`] and
-//! [`spool`], which never block unless a name says `wait`; the [`scoreboard`] and the [`passage`] are what
-//! they share.
+//! [`spool`], which never block unless a name says `wait`; the [`scoreboard`], the [`passage`] and
+//! what is [`published`] are what they share.
 
 pub mod changes;
 pub mod epoll;
@@ -20,6 +20,7 @@ pub mod pad;
 pub mod passage;
 pub mod pidfile;
 pub mod process;
+pub mod published;
 #[expect(unsafe_code, reason = "a shared mapping becomes a slice of atomics")]
 pub mod scoreboard;
 pub mod spool;

@@ -32,6 +32,13 @@ impl From<io::Result<usize>> for Moved {
     }
 }
 
+/// Reads a piece of a file from `offset`; its own position is not moved. `None` when it cannot be
+/// read.
+#[must_use]
+pub fn read_file_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Option<usize> {
+    io::pread(file, buffer, offset).ok()
+}
+
 /// A connected, non-blocking stream socket.
 #[derive(Debug)]
 pub struct Stream(OwnedFd);

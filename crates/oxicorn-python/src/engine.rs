@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use crate::log;
 use crate::master::{Passage, RECYCLE, STUCK, Slot};
 use crate::settings::{Settings, worker_config};
+use crate::tls::{self, Credentials};
 use crate::wsgi::{ServerName, WsgiApplication};
 
 /// Numbers of the signals that a worker acts upon (POSIX).
@@ -42,9 +43,10 @@ impl Engine {
     /// Connections go through `passage` to other workers while this one is busy; it needs `slot`.
     /// `stacks_signal` has the process log its stacks without the interpreter; with it and
     /// `notify_fd`, a request that does not end has this worker replaced.
-    /// `access_log` is whether it writes to the log that `init_logs` has opened.
+    /// `access_log` is whether it writes to the log that `init_logs` has opened. `credentials` are
+    /// for TLS; without them it reads the files that the settings name.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, passage = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, *, max_requests = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, passage = None, access_log = true, credentials = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for the one caller in Python")]
     fn new(
         py: Python<'_>,
@@ -60,14 +62,17 @@ impl Engine {
         request_hooks: Option<Py<PyAny>>,
         passage: Option<&Passage>,
         access_log: bool,
+        credentials: Option<&Credentials>,
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
+        config.tls = tls::terminator(settings, credentials)?;
+        let default_port = if config.tls.is_some() { "443" } else { "80" };
         config.max_requests = max_requests.unwrap_or(config.max_requests);
         let mut listeners = Vec::new();
         let mut names = Vec::new();
         for number in listener_fds {
             let listener = adopt(number)?;
-            names.push(server_name(&ListenerInfo::of(listener.as_fd())?));
+            names.push(server_name(&ListenerInfo::of(listener.as_fd())?, default_port));
             listeners.push(listener);
         }
         let multithread = config.threads > 1;
@@ -149,8 +154,8 @@ impl Engine {
 }
 
 /// What PEP 3333 calls the server of a listener: never empty.
-pub(crate) fn server_name(info: &ListenerInfo) -> ServerName {
-    let port = info.port.map_or_else(|| "80".to_owned(), |port| port.to_string());
+pub(crate) fn server_name(info: &ListenerInfo, default_port: &str) -> ServerName {
+    let port = info.port.map_or_else(|| default_port.to_owned(), |port| port.to_string());
     let name = if info.is_unix() { "localhost".to_owned() } else { info.name.clone() };
     ServerName { name, port }
 }

@@ -16,6 +16,7 @@ use crate::engine::{on_max_requests, on_signal, on_stuck, server_name};
 use crate::log;
 use crate::master::Slot;
 use crate::settings::{Settings, worker_config};
+use crate::tls::{self, Credentials};
 use crate::wsgi::{Foreign, HandlerApplication, WsgiApplication};
 
 /// A complete request that waits for its greenlet, task or thread of control.
@@ -56,7 +57,7 @@ impl LoopHandle {
     /// address)` serves connections from their first request on in place of the application. The
     /// rest is as for `Engine`.
     #[new]
-    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, running = None, environ = None, handler = None, max_requests = None, max_head = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, access_log = true))]
+    #[pyo3(signature = (app, settings, listener_fds, wait, *, report = None, socket = None, running = None, environ = None, handler = None, max_requests = None, max_head = None, slot = None, signal_fd = None, master_fd = None, notify_fd = None, stacks_signal = None, request_hooks = None, access_log = true, credentials = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, for its two callers in Python")]
     fn new(
         py: Python<'_>,
@@ -78,8 +79,11 @@ impl LoopHandle {
         stacks_signal: Option<i32>,
         request_hooks: Option<Py<PyAny>>,
         access_log: bool,
+        credentials: Option<&Credentials>,
     ) -> PyResult<Self> {
         let mut config = worker_config(settings.values());
+        config.tls = tls::terminator(settings, credentials)?;
+        let default_port = if config.tls.is_some() { "443" } else { "80" };
         config.max_requests = max_requests.unwrap_or(config.max_requests);
         if let Some(most) = max_head {
             for rules in [&mut config.rules, &mut config.trusted_rules] {
@@ -93,7 +97,7 @@ impl LoopHandle {
         let mut names = Vec::new();
         for number in listener_fds {
             let listener = adopt(number)?;
-            names.push(server_name(&ListenerInfo::of(listener.as_fd())?));
+            names.push(server_name(&ListenerInfo::of(listener.as_fd())?, default_port));
             listeners.push(listener);
         }
         if socket.is_none() {

@@ -36,6 +36,7 @@ keys! {
     content_length = "CONTENT_LENGTH",
     http_host = "HTTP_HOST",
     version = "wsgi.version",
+    https = "HTTPS",
     url_scheme = "wsgi.url_scheme",
     input = "wsgi.input",
     input_terminated = "wsgi.input_terminated",

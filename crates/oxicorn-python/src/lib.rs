@@ -14,6 +14,7 @@ mod proxy;
 mod proxy_fix;
 mod scoreboard;
 mod settings;
+mod tls;
 mod wsgi;
 
 use pyo3::prelude::*;
@@ -48,6 +49,8 @@ mod _oxicorn {
     use super::settings::{
         CommandLine, SettingError, Settings, describe_settings, parse_toml, setting_names,
     };
+    #[pymodule_export]
+    use super::tls::Credentials;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxicorn_arbiter::{Arbiter, BootFailure, Effect, Ending, Event, Level, Order, Policy, Signal};
@@ -15,9 +15,12 @@ use oxicorn_os::process::{self, signal_name};
 use oxicorn_os::scoreboard::{Scoreboard, Slot as Record, monotonic_ms};
 use oxicorn_os::watch::{Found, read_pipe, wait_readable};
 use oxicorn_os::{inherit, passage};
+use oxicorn_worker::tls::Credentials;
 use oxicorn_worker::{About, error_log, forward};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+
+use crate::tls;
 
 /// What a worker writes to its private pipe when it accepts requests.
 const READY: u8 = b'+';
@@ -123,6 +126,8 @@ struct Inner {
     /// How often Python wants to hear that the master is alive, and when next.
     reminder: Option<(Duration, Instant)>,
     next_look_at_stacks: Instant,
+    /// What TLS needs from files, by generation.
+    credentials: Vec<Arc<Credentials>>,
     /// What Python is told beside the arbiter's effects.
     news: VecDeque<(&'static str, u64, u64)>,
 }
@@ -163,6 +168,7 @@ impl Master {
             successor: None,
             reminder: None,
             next_look_at_stacks: Instant::now(),
+            credentials: Vec::new(),
             news: VecDeque::new(),
         };
         let master = Self { inner: Mutex::new(inner) };
@@ -257,6 +263,11 @@ impl Master {
     fn remind(&self, every: f64) {
         let every = Duration::try_from_secs_f64(every).unwrap_or(TICK);
         self.lock().reminder = (!every.is_zero()).then(|| (every, Instant::now()));
+    }
+
+    /// Looks from now on whether the files of these have changed.
+    fn look_after(&self, credentials: Vec<PyRef<'_, tls::Credentials>>) {
+        self.lock().credentials = credentials.iter().map(|each| each.share()).collect();
     }
 
     /// How many workers there are to be.
@@ -416,6 +427,7 @@ impl Inner {
             };
             self.feed(Event::Exited { pid, ending });
         }
+        self.credentials.iter().for_each(|each| each.refresh(Instant::now()));
         self.take_heartbeats();
         self.show_stacks();
         self.take_news();

@@ -298,6 +298,8 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         request_ids: request_ids(settings),
         proxy: proxy::rules(settings),
         gate: proxy::gate(settings),
+        handshake_timeout: settings.tls_handshake_timeout,
+        handshakes: settings.tls_handshake_limit,
         ..Config::default()
     }
 }

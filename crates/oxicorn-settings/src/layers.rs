@@ -152,6 +152,7 @@ impl Layers<'_> {
         proxy::assemble(&mut settings, self.read)?;
         warn_of_danger(&mut settings);
         warn_of_limits(&mut settings);
+        warn_of_plain_text(&mut settings);
         self.warn_of_unknown_names(&mut settings.warnings);
         Ok(settings)
     }
@@ -259,6 +260,25 @@ fn warn_of_limits(settings: &mut Settings) {
     if let Some(chosen) = settings.chosen("request_timeout") {
         let origin = chosen.origin.clone();
         settings.warnings.push(Warning::Doubtful { name: "request_timeout", advice, origin });
+    }
+}
+
+/// What belongs to TLS does nothing without a certificate.
+fn warn_of_plain_text(settings: &mut Settings) {
+    if settings.speaks_tls() {
+        return;
+    }
+    let is_set = [
+        ("ca_certs", settings.ca_certs.is_some()),
+        ("cert_reqs", settings.cert_reqs != 0),
+        ("ciphers", settings.ciphers.is_some()),
+    ];
+    for (name, _) in is_set.into_iter().filter(|(_, is_set)| *is_set) {
+        if let Some(chosen) = settings.chosen(name) {
+            let (advice, origin) =
+                ("no TLS is spoken: set `certfile`".into(), chosen.origin.clone());
+            settings.warnings.push(Warning::Doubtful { name, advice, origin });
+        }
     }
 }
 

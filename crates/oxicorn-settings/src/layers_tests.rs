@@ -100,10 +100,10 @@ fn what_is_not_supported_stops_the_start() {
     let (text, code) = complaint(&["--dirty-app", "a"], &[], &[]);
     assert!(text.starts_with("dirty_apps: not supported by this version of oxicorn; "), "{text}");
     assert!(text.ends_with("(--dirty-app)") && code == 2);
-    let file = [in_file("certfile", Raw::text("a.pem"))];
+    let file = [in_file("protocol", Raw::text("uwsgi"))];
     assert_eq!(complaint(&[], &[], &file).1, 1);
     // The default asks for nothing.
-    let file = [in_file("dirty_workers", Raw::Integer(0)), in_file("certfile", Raw::Nothing)];
+    let file = [in_file("dirty_workers", Raw::Integer(0)), in_file("ssl_context", Raw::Nothing)];
     assert!(resolve(&[], &[], &file).is_ok());
 }
 

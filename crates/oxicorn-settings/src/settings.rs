@@ -142,6 +142,15 @@ pub struct Settings {
     pub permit_unconventional_http_version: bool,
     pub casefold_http_method: bool,
 
+    pub certfile: Option<String>,
+    pub keyfile: Option<String>,
+    pub tls_certificates: Vec<String>,
+    pub ca_certs: Option<String>,
+    pub cert_reqs: u8,
+    pub ciphers: Option<String>,
+    pub tls_handshake_timeout: Duration,
+    pub tls_handshake_limit: usize,
+
     /// The settings that make up `proxy`.
     pub(crate) proxy_parts: Vec<(&'static str, Value)>,
     pub(crate) chosen: Vec<Chosen>,
@@ -153,6 +162,12 @@ impl Settings {
     #[must_use]
     pub fn chosen(&self, name: &str) -> Option<&Chosen> {
         self.chosen.iter().find(|chosen| chosen.setting.name == name)
+    }
+
+    /// Whether TLS is spoken: on every listener, or on none.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.certfile.is_some() || self.keyfile.is_some() || !self.tls_certificates.is_empty()
     }
 
     /// Every setting with its value and origin, in the order of the reference.

@@ -1,11 +1,13 @@
 //! The seam between the worker and the application: Python fills it, tests fake it.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use oxicorn_http::Head;
 use oxicorn_http::proxy::line::Announced;
 use oxicorn_http::proxy::{Effective, Peer};
 
+use crate::tls::Facts;
 use crate::{About, Deadline, Exchange, Step};
 
 /// Facts about one connection, the same for all its requests.
@@ -20,6 +22,8 @@ pub struct Link {
     pub listener: usize,
     /// Whether the client speaks TLS to us.
     pub is_https: bool,
+    /// What is known of that, once the handshake is over.
+    pub tls: Option<Arc<Facts>>,
     /// The other end of the socket.
     pub peer: Peer,
     /// What a PROXY header said.

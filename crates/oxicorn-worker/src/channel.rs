@@ -10,11 +10,12 @@ use std::sync::Arc;
 use oxicorn_http::h1::encode::CONTINUE;
 use oxicorn_http::{Connection, Event, Framing, Head, Reject};
 use oxicorn_os::epoll::Interest;
-use oxicorn_os::stream::{Moved, Stream};
+use oxicorn_os::stream::Moved;
 use slotmap::DefaultKey as Key;
 
 use crate::body::{BodyStore, Shelf};
 use crate::outbox::Outbox;
+use crate::wire::Wire;
 use crate::{Config, Link};
 
 /// Milliseconds that a new connection may be silent while others wait for its place.
@@ -25,6 +26,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// What a channel that nobody works on is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// The rest of a TLS handshake, or its begin.
+    Handshake,
     /// The first byte of a request.
     Idle,
     /// The rest of a request head.
@@ -99,7 +102,7 @@ impl From<Reject> for IntakeError {
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) key: Key,
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) stream: Arc<Wire>,
     pub(crate) machine: Connection,
     /// Bytes read and not yet used.
     pub(crate) carry: Vec<u8>,
@@ -128,7 +131,7 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) fn new(
         key: Key,
-        stream: Arc<Stream>,
+        stream: Arc<Wire>,
         link: Arc<Link>,
         now: u64,
         deadline: u64,
@@ -198,8 +201,7 @@ impl Channel {
             }
             self.keep_head(input, head, false);
             if head.expect_continue && used == input.len() {
-                // Twenty-five bytes into an empty socket buffer; a client that is gone shows later.
-                let _ = self.stream.write(CONTINUE);
+                self.stream.say(CONTINUE);
             }
         }
         let Some(mut pending) = self.pending.take() else {
@@ -305,7 +307,8 @@ impl Channel {
     /// before or has been silent since it was opened, for longer than a request is on its way.
     pub(crate) fn can_be_spared(&self, now: u64) -> bool {
         let heard = self.requests > 0 || self.since + SILENCE <= now;
-        self.stage == Stage::Idle && self.carry.is_empty() && heard
+        let is_quiet = matches!(self.stage, Stage::Handshake | Stage::Idle);
+        is_quiet && self.carry.is_empty() && heard
     }
 
     /// Reads and forgets what a lingering peer still sends; `false` when it is done.

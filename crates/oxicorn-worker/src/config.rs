@@ -9,6 +9,7 @@ use oxicorn_http::proxy::Proxy;
 use oxicorn_http::proxy::line::Gate;
 
 use crate::RequestIds;
+use crate::tls::Terminator;
 
 /// What a worker needs to know; made from the settings, never changed while it runs.
 #[derive(Clone, Debug)]
@@ -74,6 +75,12 @@ pub struct Config {
     pub proxy: Proxy,
     /// Who sends a PROXY header, if anybody does.
     pub gate: Option<Gate>,
+    /// TLS, if the listeners speak it.
+    pub tls: Option<Arc<Terminator>>,
+    /// Time for a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Most handshakes at a time.
+    pub handshakes: usize,
 }
 
 impl Config {
@@ -122,6 +129,9 @@ impl Default for Config {
             request_ids: None,
             proxy: Proxy::default(),
             gate: None,
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 256,
         }
     }
 }

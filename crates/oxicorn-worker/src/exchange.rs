@@ -5,7 +5,6 @@
 //! whoever polls, so a slow client never holds the thread that runs the application.
 
 use std::fs::File;
-use std::io::IoSlice;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use crate::flusher::Flusher;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 use crate::upgrade::Upgrade;
+use crate::wire::MOST_PARTS;
 
 /// The client is gone (or was cut off for being too slow); the response cannot be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct Exchange {
     began: bool,
     pub(crate) broken: bool,
     persistent: bool,
+    /// The response is whole.
+    finished: bool,
     status: u16,
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
@@ -131,6 +133,7 @@ impl Exchange {
             began: false,
             broken: false,
             persistent: false,
+            finished: false,
             status: 0,
             body_bytes: 0,
             flusher: None,
@@ -261,14 +264,10 @@ impl Exchange {
         let mut skip = 0;
         self.begin();
         if self.flusher.is_none() && !self.broken {
-            let mut slices = [IoSlice::new(&[]); 4];
-            if parts.len() > slices.len() {
+            if parts.len() > MOST_PARTS {
                 return self.send(&parts.concat());
             }
-            for (slice, part) in slices.iter_mut().zip(parts) {
-                *slice = IoSlice::new(part);
-            }
-            match self.channel.stream.write_parts(slices.get(..parts.len()).unwrap_or(&[])) {
+            match self.channel.stream.write_parts(parts) {
                 Moved::Bytes(count) => skip = count,
                 Moved::NotNow => {}
                 Moved::Broken => self.broken = true,
@@ -278,7 +277,7 @@ impl Exchange {
         if skip == total && !self.broken && self.flusher.is_none() {
             return Ok(Sent::Taken);
         }
-        let mut left = [&[][..]; 4];
+        let mut left = [&[][..]; MOST_PARTS];
         for (slot, part) in left.iter_mut().zip(parts) {
             let cut = skip.min(part.len());
             skip -= cut;
@@ -441,8 +440,7 @@ impl Exchange {
     fn receive_more(&mut self) -> Result<(), BodyError> {
         if self.expect_continue && !self.began {
             self.expect_continue = false;
-            // Twenty-five bytes into an empty socket buffer; a client that is gone shows below.
-            let _ = self.channel.stream.write(CONTINUE);
+            self.channel.stream.say(CONTINUE);
         }
         let channel = &mut *self.channel;
         let reading = self.reading.get_or_insert_default();
@@ -519,6 +517,13 @@ impl Exchange {
     pub fn finish(&mut self, body_bytes: u64, persistent: bool) {
         self.body_bytes = body_bytes;
         self.persistent = persistent;
+        self.finished = true;
+    }
+
+    /// Ends a response that is not whole: the connection closes, and its client sees the cut.
+    pub fn cut_short(&mut self, body_bytes: u64) {
+        self.finish(body_bytes, false);
+        self.finished = false;
     }
 
     /// Gives the connection back, with what its client has still to take.
@@ -532,6 +537,9 @@ impl Exchange {
             if !outbox.is_empty() {
                 channel.outbox = Some(Box::new(outbox));
             }
+        }
+        if !self.finished {
+            channel.stream.spoil();
         }
         let mut ended = Ended {
             channel,

@@ -6,14 +6,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxicorn_os::stream::Stream;
-
 use crate::outbox::{Flushed, Outbox};
+use crate::wire::Wire;
 
 /// Output that the socket did not take at once.
 #[derive(Debug)]
 pub(crate) struct Flusher {
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) stream: Arc<Wire>,
     state: Mutex<FlushState>,
 }
 
@@ -32,7 +31,7 @@ pub(crate) struct FlushState {
 
 impl FlushState {
     /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self, stream: &Stream, now: u64) {
+    pub(crate) fn flush(&mut self, stream: &Wire, now: u64) {
         match self.outbox.flush(stream) {
             Flushed::All | Flushed::Some { progress: true } => self.progress = now,
             Flushed::Some { progress: false } => {}
@@ -42,7 +41,7 @@ impl FlushState {
 }
 
 impl Flusher {
-    pub(crate) fn new(stream: Arc<Stream>, now: u64) -> Self {
+    pub(crate) fn new(stream: Arc<Wire>, now: u64) -> Self {
         let state = FlushState { progress: now, ..FlushState::default() };
         Self { stream, state: Mutex::new(state) }
     }

@@ -26,6 +26,7 @@ use crate::Link;
 use crate::channel::{Channel, Pending, millis};
 use crate::poller::{Poller, SCRATCH, plain};
 use crate::reactor::{HANDOFF, Phase, Shared};
+use crate::wire::Wire;
 
 /// Connections that are put into the passage for each idle thread at a time: a few, so that fast
 /// requests need not wait for the next look, and few, as an idle worker may be busy soon.
@@ -183,7 +184,7 @@ impl Shared {
         };
         self.count(Count::Taken);
         self.make_room();
-        let stream = Arc::new(Stream::new(descriptor));
+        let stream = Arc::new(Wire::plain(Stream::new(descriptor)));
         let (key, queued_at) = {
             let mut core = self.lock();
             poller.look_at(&core.token);
@@ -263,8 +264,12 @@ fn is_decoded_chunks(pending: &Pending) -> bool {
     pending.head.framing == Framing::Chunked && !pending.streaming
 }
 
-/// About how many bytes a queued request's letter takes, if it can be handed over.
+/// About how many bytes a queued request's letter takes, if it can be handed over. The state of TLS
+/// cannot.
 fn length(channel: &Channel) -> Option<usize> {
+    if channel.stream.is_secured() {
+        return None;
+    }
     let pending = channel.pending.as_ref()?;
     let body = pending.body.in_memory()?;
     // The size line, two line ends and the last chunk.
@@ -317,6 +322,7 @@ impl Letter {
             remote_port: client.map(|(_, port)| port),
             listener: u16::from_le_bytes(listener).into(),
             is_https: flags & 1 != 0,
+            tls: None,
             peer: peer.map_or(Peer::Unix, |(ip, port)| Peer::Inet(ip, port)),
             announced,
             trusted: flags & 2 != 0,

@@ -23,6 +23,7 @@ mod flusher;
 mod foreign;
 pub mod forward;
 mod handoff;
+mod handshake;
 mod health;
 mod json;
 mod local_time;
@@ -34,12 +35,14 @@ mod request_id;
 mod serve;
 mod stuck;
 mod timers;
+pub mod tls;
 mod token;
 #[cfg(test)]
 mod token_model;
 mod tunnel;
 mod turn;
 mod upgrade;
+mod wire;
 mod worker;
 
 pub use application::{Application, Body, Link, Request};

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oxicorn_os::spool;
-use oxicorn_os::stream::{Moved, Stream};
+use oxicorn_os::stream::Moved;
+
+use crate::wire::Wire;
 
 /// Bytes that one flush moves at most, so that one fast client does not keep the others waiting.
 const FLUSH_BUDGET: u64 = 1 << 20;
@@ -120,7 +122,7 @@ impl Outbox {
     }
 
     /// Sends what the socket takes now.
-    pub(crate) fn flush(&mut self, stream: &Stream) -> Flushed {
+    pub(crate) fn flush(&mut self, stream: &Wire) -> Flushed {
         let mut moved = 0;
         while let Some(segment) = self.segments.front_mut() {
             if moved >= FLUSH_BUDGET {
@@ -175,15 +177,17 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
+    use oxicorn_os::stream::Stream;
+
     use super::*;
 
     /// Both ends of a connection; the first never blocks.
-    fn connection() -> (Stream, TcpStream) {
+    fn connection() -> (Wire, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         let (stream, _) = listener.accept().expect("accept");
         stream.set_nonblocking(true).expect("non-blocking");
-        (Stream::new(stream.into()), peer)
+        (Wire::plain(Stream::new(stream.into())), peer)
     }
 
     #[test]

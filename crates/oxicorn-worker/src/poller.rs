@@ -23,6 +23,7 @@ use crate::reactor::{
     FIRST_LISTENER, HANDOFF, MASTER, Phase, SIGNALS, Shared, Taken, WAKE, key_of,
 };
 use crate::token::{Holder, Token};
+use crate::wire::Wire;
 use crate::{Link, Signal};
 
 /// Size of a polling thread's read buffer.
@@ -228,13 +229,18 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         match channel.stage {
             // Nothing is said to a peer that did not say who it speaks for.
-            Stage::Head if channel.expects_line => {
+            Stage::Head | Stage::Handshake if channel.expects_line => {
                 self.close(channel);
                 None
             }
             Stage::Head | Stage::Body => {
                 let is_head = channel.is_head(&channel.carry);
                 self.refuse(poller, channel, Reject::Timeout, is_head)
+            }
+            Stage::Handshake => {
+                self.handshake_is_over(&channel);
+                self.close(channel);
+                None
             }
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
@@ -312,6 +318,7 @@ impl Shared {
         }
         let now = self.clock.now();
         let room = core.slots.len() < self.config.connections || core.oldest_idle(now).is_some();
+        let room = room && (!self.is_shaking_many_hands() || core.oldest_handshake(now).is_some());
         if !room {
             // Goes on earlier when a connection closes or becomes idle.
             self.pause_accepting(&mut core, now + SILENCE);
@@ -319,13 +326,18 @@ impl Shared {
         room
     }
 
-    /// Closes the connection that was idle for longest if all places are taken.
+    /// Closes the connection that was idle, or shaking hands, for longest if all places are taken.
     pub(crate) fn make_room(&self) {
         let mut core = self.lock();
-        if core.slots.len() < self.config.connections {
+        let now = self.clock.now();
+        let oldest = if core.slots.len() >= self.config.connections {
+            core.oldest_idle(now)
+        } else if self.is_shaking_many_hands() {
+            core.oldest_handshake(now)
+        } else {
             return;
-        }
-        let oldest = core.take_oldest_idle(self.clock.now());
+        };
+        let oldest = oldest.and_then(|key| core.take_home(key));
         drop(core);
         if let Some(oldest) = oldest {
             self.close(oldest);
@@ -340,14 +352,18 @@ impl Shared {
         address: Option<SocketAddr>,
         listener: usize,
     ) {
-        let stream = Arc::new(stream);
+        let stream = Arc::new(match &self.config.tls {
+            None => Wire::plain(stream),
+            Some(tls) => Wire::secured(stream, tls.session()),
+        });
         let peer = address
             .map_or(Peer::Unix, |address| Peer::Inet(address.ip().to_canonical(), address.port()));
         let link = Arc::new(Link {
             remote_addr: address.map_or_else(String::new, |address| plain(address.ip())),
             remote_port: address.map(|address| address.port()),
             listener,
-            is_https: false,
+            is_https: self.config.tls.is_some(),
+            tls: None,
             peer,
             announced: None,
             trusted: self.config.proxy.trusts(&peer),
@@ -356,12 +372,18 @@ impl Shared {
         let key = self.admit(&mut core, &stream);
         poller.look_at(&core.token);
         drop(core);
-        let mut limit = millis(self.config.head_timeout);
+        let mut limit = match &self.config.tls {
+            None => millis(self.config.head_timeout),
+            Some(_) => millis(self.config.handshake_timeout),
+        };
         if self.config.gate.is_some() {
             limit = limit.min(LINE_LIMIT);
         }
         let mut channel = Box::new(Channel::new(key, stream, link, poller.now, poller.now + limit));
         channel.expects_line = self.config.gate.is_some();
+        if self.config.tls.is_some() {
+            channel.stage = Stage::Handshake;
+        }
         let held = self.contained(key, || self.work(poller, channel));
         self.put_back_held(held);
     }

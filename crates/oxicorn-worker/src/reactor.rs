@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oxicorn_os::epoll::{Epoll, Interest};
 use oxicorn_os::scoreboard::State;
-use oxicorn_os::stream::{Stream, send_at_once};
+use oxicorn_os::stream::send_at_once;
 use oxicorn_os::waker::Waker;
 use slotmap::{DefaultKey as Key, Key as _, KeyData, SlotMap};
 
@@ -25,6 +25,7 @@ use crate::queue::limit;
 use crate::timers::Timers;
 use crate::token::Token;
 use crate::tunnel::{INNER, Tunnel};
+use crate::wire::Wire;
 use crate::worker::{Control, Crew};
 use crate::{Application, Config};
 
@@ -58,7 +59,7 @@ pub(crate) enum Phase {
 /// A connection's place in the slab.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) stream: Arc<Wire>,
     /// The channel, unless it is moved out to a thread.
     home: Option<Box<Channel>>,
     /// An event came while it was out, so the socket is not watched any more.
@@ -121,19 +122,28 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Moves out the idle connection that was used longest ago, if it may be closed.
-    pub(crate) fn take_oldest_idle(&mut self, now: u64) -> Option<Box<Channel>> {
-        let key = self.oldest_idle(now)?;
+    /// Moves out a channel.
+    pub(crate) fn take_home(&mut self, key: Key) -> Option<Box<Channel>> {
         self.slots.get_mut(key)?.home.take()
     }
 
     /// The idle connection that was used longest ago.
     pub(crate) fn oldest_idle(&self, now: u64) -> Option<Key> {
-        let idle = self.slots.iter().filter_map(|(key, slot)| {
+        self.oldest(now, |_| true)
+    }
+
+    /// The connection that has been at its TLS handshake for longest, if that is long.
+    pub(crate) fn oldest_handshake(&self, now: u64) -> Option<Key> {
+        self.oldest(now, |stage| stage == Stage::Handshake)
+    }
+
+    /// Of the connections that may be closed, the one that has been in such a stage for longest.
+    fn oldest(&self, now: u64, counts: fn(Stage) -> bool) -> Option<Key> {
+        let spare = self.slots.iter().filter_map(|(key, slot)| {
             let home = slot.home.as_ref()?;
-            home.can_be_spared(now).then_some((home.since, key))
+            (counts(home.stage) && home.can_be_spared(now)).then_some((home.since, key))
         });
-        idle.min().map(|(_, key)| key)
+        spare.min().map(|(_, key)| key)
     }
 
     /// Whether something has to be done that no event will tell of.
@@ -312,7 +322,7 @@ impl Shared {
     }
 
     /// Makes room in the slab for an accepted connection; its channel starts out with the caller.
-    pub(crate) fn admit(&self, core: &mut Core, stream: &Arc<Stream>) -> Key {
+    pub(crate) fn admit(&self, core: &mut Core, stream: &Arc<Wire>) -> Key {
         if core.phase == Phase::Stopped {
             stream.cut();
         }
@@ -400,8 +410,11 @@ impl Shared {
         core: &mut Core,
         mut channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
-        let again = channel.stage == Stage::Idle && !channel.carry.is_empty();
-        if channel.stage == Stage::Idle && !again && core.phase != Phase::Serving {
+        let waits = matches!(channel.stage, Stage::Idle | Stage::Head | Stage::Body);
+        let again = channel.stage == Stage::Idle && !channel.carry.is_empty()
+            || waits && channel.stream.has_more();
+        let is_quiet = matches!(channel.stage, Stage::Handshake | Stage::Idle);
+        if is_quiet && !again && core.phase != Phase::Serving {
             let grace_over = channel.since + DRAIN_GRACE;
             if grace_over <= self.clock.coarse() {
                 return Some(channel);
@@ -427,6 +440,8 @@ impl Shared {
         } else {
             let interest = if matches!(channel.stage, Stage::Flushing(_)) {
                 Interest::Write
+            } else if channel.stream.wants_room() {
+                Interest::Both
             } else {
                 Interest::Read
             };
@@ -450,6 +465,7 @@ impl Shared {
 
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
+        channel.stream.say_goodbye();
         self.forget(channel.key, channel.watched.is_some());
         // The descriptor is closed here, with the last reference, outside the mutex.
         drop(channel);
@@ -508,7 +524,7 @@ impl Shared {
         // Idle connections are looked at once more, as a request may be on its way.
         let idle = |(key, slot): (Key, &Slot)| {
             let home = slot.home.as_ref()?;
-            (home.stage == Stage::Idle).then_some(key)
+            matches!(home.stage, Stage::Handshake | Stage::Idle).then_some(key)
         };
         let keys: Vec<Key> = core.slots.iter().filter_map(idle).collect();
         core.again.extend(keys);

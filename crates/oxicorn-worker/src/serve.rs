@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use oxicorn_http::Head;
 use oxicorn_http::proxy::line::{Line, LineFault};
+use oxicorn_http::{Head, Reject};
 use oxicorn_os::scoreboard::{Count, Phase};
 use oxicorn_os::stream::Moved;
 
@@ -18,6 +18,9 @@ use crate::{Link, error_log};
 /// Pipelined requests of one connection that run before the others get their turn.
 const PIPELINED: usize = 16;
 
+/// What a TLS client begins with: a handshake record of any version (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: [u8; 2] = [22, 3];
+
 /// Logged for a request whose client has gone before it began; never sent.
 const CLIENT_GONE: u16 = 499;
 
@@ -29,6 +32,7 @@ impl Shared {
         mut channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
         match channel.stage {
+            Stage::Handshake => self.shake_hands(poller, channel),
             Stage::Flushing(then) => self.flush(poller.now, channel, then),
             Stage::Lingering if channel.discard(&mut poller.scratch) => Some(channel),
             Stage::Lingering => self.end(channel),
@@ -117,7 +121,10 @@ impl Shared {
             let head = &mut poller.head;
             let intake = match channel.intake(input, head, &self.config, &self.shelf) {
                 Ok(intake) => intake,
-                Err(IntakeError::Reject(reject)) => {
+                Err(IntakeError::Reject(mut reject)) => {
+                    if channel.requests == 0 && input.starts_with(&TLS_HANDSHAKE) {
+                        reject = Reject::BadRequest("TLS on a port that does not speak it");
+                    }
                     let is_head = channel.is_head(input);
                     return self.refuse(poller, channel, reject, is_head);
                 }
@@ -189,12 +196,14 @@ impl Shared {
     /// Takes a PROXY header from the bytes of a new connection: whether requests follow now, or
     /// more bytes are needed; `None` ends the connection.
     #[cold]
-    fn take_line(&self, now: u64, channel: &mut Channel) -> Option<bool> {
+    pub(crate) fn take_line(&self, now: u64, channel: &mut Channel) -> Option<bool> {
         let Some(gate) = &self.config.gate else { return Some(true) };
         let socket = channel.link.peer;
         let (used, announced) = match gate.read(&socket, &channel.carry) {
             Ok(Line::NeedMore) => {
-                channel.enter(Stage::Head, channel.since, channel.deadline);
+                if !channel.stream.is_secured() {
+                    channel.enter(Stage::Head, channel.since, channel.deadline);
+                }
                 return Some(false);
             }
             Ok(Line::Absent) => (0, None),
@@ -215,6 +224,9 @@ impl Shared {
             link.trusted = self.config.proxy.trusts(&gate.peer(socket, Some(said)));
             link.announced = announced;
             channel.link = Arc::new(link);
+        }
+        if channel.stream.is_secured() {
+            return Some(true);
         }
         let limit = channel.since + millis(self.config.head_timeout);
         let stage = if channel.carry.is_empty() { Stage::Idle } else { Stage::Head };

@@ -26,6 +26,7 @@ use crate::channel::{Channel, millis};
 use crate::poller::{Poller, SCRATCH};
 use crate::reactor::{Phase as Life, Shared};
 use crate::upgrade::Opening;
+use crate::wire::Wire;
 
 /// Tells the events of the application's end from those of the client's socket, whose number is
 /// the same otherwise: a bit of the slot's index, which never comes so far.
@@ -41,9 +42,9 @@ const SWITCHING: u16 = 101;
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     key: Key,
-    client: Arc<Stream>,
+    client: Arc<Wire>,
     /// Our end of the pair.
-    inner: Stream,
+    inner: Wire,
     is_open: AtomicBool,
     state: Mutex<State>,
 }
@@ -116,7 +117,7 @@ impl Lane {
     }
 
     /// Moves what the source has and the sink takes.
-    fn pump(&mut self, source: &Stream, sink: &Stream, scratch: &mut [u8]) -> Pumped {
+    fn pump(&mut self, source: &Wire, sink: &Wire, scratch: &mut [u8]) -> Pumped {
         let mut moved = 0;
         if self.is_full() {
             match sink.write(self.kept.get(self.at..).unwrap_or(&[])) {
@@ -134,7 +135,8 @@ impl Lane {
             (self.kept, self.at) = (Vec::new(), 0);
         }
         let mut rounds = 0;
-        while !self.has_ended && !self.is_full() && rounds < ROUNDS {
+        // Decrypted bytes have no event that would bring us back.
+        while !self.has_ended && !self.is_full() && (rounds < ROUNDS || source.has_more()) {
             rounds += 1;
             let bytes = match source.read(scratch) {
                 Moved::Bytes(0) => {
@@ -161,7 +163,7 @@ impl Lane {
     }
 
     /// Keeps all that the source has, which is no more than a socket holds.
-    fn take_in(&mut self, source: &Stream, scratch: &mut [u8]) {
+    fn take_in(&mut self, source: &Wire, scratch: &mut [u8]) {
         while let Moved::Bytes(count @ 1..) = source.read(scratch) {
             self.read += count as u64;
             self.keep(scratch.get(..count).unwrap_or(&[]));
@@ -169,7 +171,7 @@ impl Lane {
     }
 
     /// Passes the end on.
-    fn tell(&mut self, sink: &Stream) {
+    fn tell(&mut self, sink: &Wire) {
         if !std::mem::replace(&mut self.is_told, true) {
             sink.finish_writing();
         }
@@ -367,11 +369,24 @@ impl Shared {
     ) -> io::Result<(Arc<Tunnel>, OwnedFd)> {
         let (inner, other) = Stream::pair()?;
         let is_open = first.is_some();
+        let mut has_ended = false;
         let mut kept = first.unwrap_or_default();
         kept.append(&mut channel.carry);
+        // What was decrypted together with the request has no event of its own.
+        let mut scratch = Vec::new();
+        while !has_ended && channel.stream.has_more() {
+            scratch.resize(SCRATCH, 0);
+            match channel.stream.read(&mut scratch) {
+                Moved::Bytes(0) | Moved::Broken => has_ended = true,
+                Moved::Bytes(count) => {
+                    kept.extend_from_slice(scratch.get(..count).unwrap_or(&[]));
+                }
+                Moved::NotNow => {}
+            }
+        }
         let state = State {
             phase: if is_open { Phase::Open } else { Phase::Offered },
-            inbound: Lane { kept, ..Lane::default() },
+            inbound: Lane { kept, has_ended, ..Lane::default() },
             outbound: Lane::default(),
             watched: [None; 2],
             status: SWITCHING,
@@ -383,7 +398,7 @@ impl Shared {
         let tunnel = Arc::new(Tunnel {
             key: channel.key,
             client: Arc::clone(&channel.stream),
-            inner,
+            inner: Wire::plain(inner),
             is_open: AtomicBool::new(is_open),
             state: Mutex::new(state),
         });

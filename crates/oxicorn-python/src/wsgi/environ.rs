@@ -54,6 +54,9 @@ pub(super) fn template(
     template.set_item(&keys.remote_port, "")?;
     template.set_item(&keys.version, (1, 0))?;
     template.set_item(&keys.url_scheme, scheme)?;
+    if scheme == "https" {
+        template.set_item(&keys.https, "on")?;
+    }
     template.set_item(&keys.input, constants.input)?;
     template.set_item(&keys.input_terminated, true)?;
     template.set_item(&keys.errors, constants.errors)?;

@@ -259,6 +259,11 @@ impl WsgiApplication {
         }
         let [method, target] = cache.fill(&environ, &self.keys, request, found)?;
         drop(cache);
+        if let Some(facts) = &link.tls {
+            for (key, value) in &facts.variables {
+                environ.set_item(*key, ffi::latin1(py, value.as_bytes())?)?;
+            }
+        }
         if proxied::applies(request) {
             proxied::apply(&environ, &self.keys, request)?;
         }

@@ -40,6 +40,9 @@ pub(super) fn apply(
         keep_originals(environ)?;
     }
     change(environ, effective)?;
+    if request.link.is_https && effective.https == Some(false) {
+        environ.del_item(&keys.https)?;
+    }
     if let (true, Some(prefix)) = (effective.prefix_in_path, &effective.prefix) {
         let path = request.head.path(request.bytes);
         let rest = path.strip_prefix(prefix.as_slice()).unwrap_or(path);

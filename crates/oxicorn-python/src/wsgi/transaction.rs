@@ -480,7 +480,8 @@ impl Live {
     /// Ends a failed response: a whole error page when nothing is out yet, else a visible cut.
     pub(crate) fn fail(&mut self, status: u16) {
         if self.phase == Phase::Open && !self.head_unsent {
-            self.finish(false);
+            let body_bytes = self.writer.sent();
+            self.exchange().cut_short(body_bytes);
             return;
         }
         let facts = self.facts;

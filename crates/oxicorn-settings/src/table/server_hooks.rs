@@ -198,7 +198,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Makes the context of TLS connections",
         long: "A function of (config, default_ssl_context_factory).",
-        support: Support::Rejected("let a proxy in front speak TLS"),
+        support: Support::Rejected(
+            "TLS is not Python's here, and takes no SSLContext: set certfile, keyfile, ca_certs, \
+             cert_reqs, ciphers or tls_certificates instead",
+        ),
         apply: nothing,
     },
 ];

@@ -1,0 +1,233 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+
+use super::*;
+use crate::tls::{Credentials, Sources};
+
+type Client = StreamOwned<ClientConnection, UnixStream>;
+
+/// Trusts everybody: what is tested is the transport.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+fn terminator() -> Terminator {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let pair = (folder.join("certificate.pem"), folder.join("key.pem"));
+    let sources = Sources { certificates: vec![pair], ..Sources::default() };
+    let (credentials, _) = Credentials::open(sources).expect("good files");
+    Terminator::new(Arc::new(credentials), true)
+}
+
+/// A session whose handshake is over, and what the client, on a thread, made of the connection.
+fn connect<T: Send + 'static>(
+    version: &'static rustls::SupportedProtocolVersion,
+    client: impl FnOnce(Client) -> T + Send + 'static,
+) -> (Session, Stream, JoinHandle<T>) {
+    let terminator = terminator();
+    let (stream, other) = Stream::pair().expect("sockets");
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[version])
+        .expect("a version")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let name = ServerName::try_from("shop.example").expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let thread = thread::spawn(move || {
+        let mut tls = StreamOwned::new(connection, UnixStream::from(other));
+        tls.conn.complete_io(&mut tls.sock).expect("handshake");
+        client(tls)
+    });
+    let mut session = terminator.session();
+    let mut greeting = session.greet(&stream, &terminator, &[]);
+    while matches!(greeting, Greeting::NotNow) {
+        thread::sleep(Duration::from_millis(1));
+        greeting = session.greet(&stream, &terminator, &[]);
+    }
+    assert!(matches!(greeting, Greeting::Done(_)), "{greeting:?}");
+    (session, stream, thread)
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| u8::try_from(at * 31 % 251).expect("small")).collect()
+}
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+#[test]
+fn a_slow_client_gets_every_byte_once_and_in_order() {
+    for version in VERSIONS {
+        let (mut session, stream, client) = connect(version, |mut tls| {
+            let mut got = Vec::new();
+            let mut piece = vec![0; 70_000];
+            for round in 0.. {
+                // Now and then the server finds no room.
+                if round % 16 == 0 {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                match tls.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(count) => got.extend_from_slice(&piece[..count]),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            got
+        });
+        let data = pattern(6_000_000);
+        let (mut at, mut refusals, mut size) = (0, 0, 1);
+        while at < data.len() {
+            size = size * 7 % 300_007 + 1;
+            let offered = &data[at..data.len().min(at + size)];
+            let (first, second) = offered.split_at(offered.len() / 3);
+            match session.write(&stream, &[first, &[], second]) {
+                Moved::Bytes(count) => {
+                    assert!(count <= offered.len());
+                    at += count;
+                }
+                Moved::NotNow => {
+                    refusals += 1;
+                    thread::sleep(Duration::from_micros(200));
+                }
+                Moved::Broken => panic!("broken"),
+            }
+        }
+        assert!(refusals > 0, "the socket was never full");
+        assert!(!session.wants_room(), "nobody would flush that");
+        session.say_goodbye(&stream);
+        while session.wants_room() {
+            // What waits for room goes out with whatever is done next.
+            assert_eq!(session.read(&stream, &mut [0; 1]), Moved::NotNow);
+            thread::sleep(Duration::from_millis(1));
+        }
+        stream.finish_writing();
+        assert!(client.join().expect("a client") == data);
+    }
+}
+
+#[test]
+fn what_a_read_leaves_is_told_of() {
+    for version in VERSIONS {
+        let (mut session, stream, client) = connect(version, |mut tls| {
+            tls.write_all(&pattern(50_000)).expect("written");
+            tls.conn.send_close_notify();
+            tls.flush().expect("flushed");
+            tls
+        });
+        let _open = client.join().expect("a client");
+        let (mut got, mut small) = (Vec::new(), [0; 1000]);
+        loop {
+            match session.read(&stream, &mut small) {
+                Moved::Bytes(0) => break,
+                Moved::Bytes(count) => got.extend_from_slice(&small[..count]),
+                other => panic!("{other:?} after {} bytes, though the end is there", got.len()),
+            }
+        }
+        assert!(got == pattern(50_000));
+        assert!(!session.has_more());
+    }
+}
+
+#[test]
+fn a_file_goes_out_whole() {
+    let data = pattern(2_000_000);
+    let path = std::env::temp_dir().join(format!("oxicorn-tls-{}", std::process::id()));
+    std::fs::write(&path, &data).expect("written");
+    let file = std::fs::File::open(&path).expect("opened");
+    std::fs::remove_file(&path).expect("removed");
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, |mut tls| {
+        let mut got = Vec::new();
+        tls.read_to_end(&mut got).expect("the whole, and a proper end");
+        got
+    });
+    let mut at = 100;
+    while at < data.len() {
+        use std::os::fd::AsFd;
+        match session.send_file(&stream, file.as_fd(), at as u64, data.len() - at) {
+            Moved::Bytes(count @ 1..) => at += count,
+            Moved::NotNow => thread::sleep(Duration::from_micros(200)),
+            other => panic!("{other:?}"),
+        }
+    }
+    session.say_goodbye(&stream);
+    stream.finish_writing();
+    assert!(client.join().expect("a client") == data[100..]);
+}
+
+#[test]
+fn a_spoiled_session_has_no_proper_end() {
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, |mut tls| {
+        let mut got = Vec::new();
+        tls.read_to_end(&mut got).map(|_| got)
+    });
+    assert_eq!(session.write(&stream, &[b"half"]), Moved::Bytes(4));
+    session.spoil();
+    session.say_goodbye(&stream);
+    stream.finish_writing();
+    let error = client.join().expect("a client").expect_err("no proper end");
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn who_does_not_speak_tls_is_heard_and_answered_as_it_is() {
+    let terminator = terminator();
+    let (stream, other) = Stream::pair().expect("sockets");
+    let mut client = UnixStream::from(other);
+    let mut session = terminator.session();
+    assert!(matches!(session.greet(&stream, &terminator, &[]), Greeting::NotNow));
+    assert_eq!(terminator.unfinished(), 1);
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("written");
+    let Greeting::Plain(bytes) = session.greet(&stream, &terminator, &[]) else {
+        panic!("not plain")
+    };
+    assert_eq!(bytes, b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(terminator.unfinished(), 0);
+    assert_eq!(session.write(&stream, &[b"no", b"!"]), Moved::Bytes(3));
+    let mut answer = [0; 3];
+    client.read_exact(&mut answer).expect("read");
+    assert_eq!(&answer, b"no!");
+}
