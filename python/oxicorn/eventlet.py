@@ -20,6 +20,7 @@ from eventlet.greenpool import GreenPool
 from eventlet.wsgi import HttpProtocol
 
 from oxicorn._oxicorn import CommandLine, LoopHandle
+from oxicorn.ssl_arguments import settings_of
 from oxicorn.workers.eventlet import GreenDriver, Input, Socket, wait
 
 __all__ = ["server"]
@@ -51,11 +52,13 @@ def server(
     capitalize_response_headers: bool = False,
     *,
     websocket_limit: int | None = None,
+    **tls: Any,
 ) -> None:
     """Serves `site` on a listening socket until the calling green thread is ended, or for ever.
 
     Then no more is accepted, `sock` and idle connections are closed, and requests that run are
-    waited for. The guide on eventlet says what each argument does here.
+    waited for. The guide on eventlet says what each argument does here. Instead of a socket of
+    `wrap_ssl`'s, give a plain one, and that function's arguments: `certfile`, `keyfile`, ….
     """
     if protocol not in (None, HttpProtocol):
         raise TypeError("protocol: not available in oxicorn")
@@ -64,7 +67,10 @@ def server(
     if max_http_version != "HTTP/1.1":
         raise TypeError(f"max_http_version: only HTTP/1.1 is available, not {max_http_version!r}")
     if isinstance(sock, ssl.SSLSocket):
-        raise TypeError("sock: TLS is not available in this version of oxicorn")
+        raise TypeError(
+            "sock: TLS is not Python's here, and no socket tells what files it was made of: "
+            "give a plain one, and certfile and keyfile to this function"
+        )
     for name, value, instead in (
         ("minimum_chunk_size", minimum_chunk_size, "what is yielded is sent at once"),
         ("debug", debug, "clients are never sent a traceback"),
@@ -86,6 +92,8 @@ def server(
         "websocket_limit": websocket_limit,
         "worker_connections": 1_000_000,
     }
+    if tls:
+        values.update(settings_of(tls))
     if socket_timeout is not None:
         for name in ("client_head_timeout", "client_body_grace", "client_send_timeout"):
             values[name] = socket_timeout

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ from tornado.locks import Event
 from tornado.log import access_log, app_log, gen_log
 
 from oxicorn._oxicorn import CommandLine, LoopHandle, Settings
+from oxicorn.ssl_arguments import settings_of
 from oxicorn.workers.threads import Threads
 from oxicorn.workers.tornado import LoopDriver
 from oxicorn.workers.tornado_parsed import respond
@@ -111,9 +113,11 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             and _is_plain_server(type(self))
             # The engine leaves bodies as they come.
             and not decompress_request
+            # It does not tell what files it was made of.
+            and not isinstance(ssl_options, ssl.SSLContext)
         )
-        if self._natively and ssl_options is not None:
-            raise TypeError("ssl_options: TLS is not available in this version of oxicorn")
+        natively_secured = self._natively and ssl_options is not None
+        tls = settings_of(ssl_options) if natively_secured else {}
         super().initialize(
             request_callback,
             no_keep_alive=no_keep_alive,
@@ -149,6 +153,7 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             # What else is believed is said by `xheaders`.
             "forwarded_allow_ips": [],
             "forwarder_headers": [],
+            **tls,
         }
         if idle_connection_timeout is not None:
             values["client_head_timeout"] = min(10.0, idle)

@@ -11,6 +11,8 @@ eventlet.monkey_patch()
 
 import http.client  # noqa: E402
 import ssl  # noqa: E402
+import tempfile  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import websocket  # noqa: E402
 from eventlet.greenpool import GreenPool  # noqa: E402
@@ -18,6 +20,7 @@ from eventlet.websocket import WebSocketWSGI  # noqa: E402
 
 from apps import conversations  # noqa: E402
 from oxicorn.eventlet import server  # noqa: E402
+from support.certificates import Authority  # noqa: E402
 
 DONE = []
 SERVER = None
@@ -172,6 +175,20 @@ def limits():
             if "keepalive" in arguments:
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             print(sock.makefile("rb").read().partition(b"\r\n")[0])
+
+
+def secure():
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+        chain, key = authority.issue("127.0.0.1")
+        port = begin(certfile=str(chain), keyfile=str(key))
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=60, context=authority.context()
+        )
+        for _ in range(2):
+            connection.request("POST", "/read", b"x" * 100_000)
+            print(len(connection.getresponse().read()))
+        connection.close()
 
 
 def refusals():

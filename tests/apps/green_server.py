@@ -11,11 +11,15 @@ monkey.patch_all()
 
 import http.client  # noqa: E402
 import socket  # noqa: E402
+import ssl  # noqa: E402
+import tempfile  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from gevent.hub import get_hub  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
 from oxicorn.gevent import WSGIServer  # noqa: E402
+from support.certificates import Authority  # noqa: E402
 
 
 class Log:
@@ -140,6 +144,31 @@ def pausing():
     server.stop()
 
 
+def secure():
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+        chain, key = authority.issue("127.0.0.1")
+        files = {"certfile": str(chain), "keyfile": str(key), "ssl_version": 2}
+        server = WSGIServer(("127.0.0.1", 0), tls_app, log=None, **files)
+        server.start()
+        print(server.ssl_enabled)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", server.server_port, timeout=60, context=authority.context()
+        )
+        for _ in range(2):
+            connection.request("POST", "/", b"x" * 100_000)
+            print(connection.getresponse().read().decode())
+        connection.close()
+        server.stop()
+
+
+def tls_app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    names = ("wsgi.url_scheme", "HTTPS", "SSL_PROTOCOL")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr((*map(environ.get, names), len(body))).encode()]
+
+
 def refusals():
     class Closer(WSGIServer):
         def do_handle(self, *args):
@@ -147,7 +176,8 @@ def refusals():
 
     for kind, arguments in (
         (WSGIServer, {"keyfile": "a"}),
-        (WSGIServer, {"ssl_context": object()}),
+        (WSGIServer, {"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}),
+        (WSGIServer, {"certfile": "a", "hand_shake": True}),
         (Closer, {}),
     ):
         try:

@@ -7,10 +7,13 @@ import http.client
 import logging
 import os
 import socket
+import ssl
 import sys
+import tempfile
 import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import tornado.httpserver
 import tornado.web
@@ -19,6 +22,7 @@ from tornado.ioloop import IOLoop
 
 from apps import conversations
 from oxicorn.tornado import HTTPServer, WSGIContainer
+from support.certificates import Authority
 
 GATE = threading.Event()
 
@@ -50,11 +54,13 @@ def listen(server):
     return sock.getsockname()[1]
 
 
-def ask(port, path="/", headers=(), method="GET", body=None):
+def ask(port, path="/", headers=(), method="GET", body=None, context=None):
     """A request from another thread than the loop's, with all of its answer."""
 
     def exchange():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        if context is not None:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
         connection.putrequest(method, path)
         for name, value in headers:
             connection.putheader(name, value)
@@ -167,6 +173,21 @@ async def cutting():
     except (http.client.HTTPException, ConnectionError) as error:
         print(type(error).__name__)
     GATE.set()
+
+
+async def secure():
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder))
+        chain, key = authority.issue("127.0.0.1")
+        options = {"certfile": str(chain), "keyfile": str(key)}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain, key)
+        for given in (options, context):
+            port = listen(HTTPServer(WSGIContainer(app), ssl_options=given))
+            for path in ("/client", "/read"):
+                body = b"x" * 100_000
+                status, told = await ask(port, path, (), "POST", body, authority.context())
+                print(status, len(told), told[:15])
 
 
 async def refusals():

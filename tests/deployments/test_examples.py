@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from support import eventually
+from support.certificates import Authority
 from support.front import DEPLOY, need
 from support.server import environment, free_port
 
@@ -47,18 +48,28 @@ def answers(port):
 
 def test_every_file_is_tried():
     """By a test here, or by those of tests/proxy."""
-    here = {"oxicorn.service", "oxicorn.socket", "Dockerfile", "start.sh", "supervisor.conf"}
+    here = {
+        "oxicorn.service",
+        "oxicorn-tls.service",
+        "oxicorn.socket",
+        "Dockerfile",
+        "start.sh",
+        "supervisor.conf",
+    }
     fronts = {"Caddyfile", "apache.conf", "haproxy-http.cfg", "haproxy.cfg", "nginx.conf"}
     assert {path.name for path in DEPLOY.iterdir()} == here | fronts
 
 
 def test_systemd_accepts_the_units(tmp_path):
     analyze = need("systemd-analyze")
-    for kind in ("service", "socket"):
-        text = (DEPLOY / f"oxicorn.{kind}").read_text().replace(PROGRAM, OXICORN)
-        (tmp_path / f"shop.{kind}").write_text(text)
+    units = {"oxicorn.service": "shop.service", "oxicorn.socket": "shop.socket"}
+    units["oxicorn-tls.service"] = "shop.tls.service"
+    for name, copy in units.items():
+        text = (DEPLOY / name).read_text().replace(PROGRAM, OXICORN)
+        (tmp_path / copy).write_text(text)
+    services = [str(tmp_path / copy) for copy in units.values() if copy.endswith("service")]
     done = subprocess.run(
-        [analyze, "verify", "--man=no", "--recursive-errors=no", str(tmp_path / "shop.service")],
+        [analyze, "verify", "--man=no", "--recursive-errors=no", *services],
         capture_output=True,
         text=True,
         timeout=60,
@@ -74,6 +85,21 @@ def test_the_service_starts_what_can_be_started(oxicorn, tmp_path):
     (tmp_path / "shop.py").write_text(APPLICATION)
     done = oxicorn("--check-config", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_service_with_tls_starts_what_can_be_started(oxicorn, tmp_path):
+    text = (DEPLOY / "oxicorn-tls.service").read_text().replace("\\\n", "")
+    command = re.search(r"^ExecStart=(.+)$", text, re.MULTILINE)[1]
+    handed_over = re.findall(r"^LoadCredential=(\S+):", text, re.MULTILINE)
+    chain, key = Authority(tmp_path).issue("shop.example")
+    for name, source in zip(handed_over, (chain, key), strict=True):
+        source.rename(tmp_path / name)
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    command = command.replace("${CREDENTIALS_DIRECTORY}", str(tmp_path))
+    program, *options = shlex.split(command)
+    assert program == PROGRAM
+    done = oxicorn("--check-config", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_limits_of_time_fit():

@@ -65,12 +65,17 @@ def test_limits(program):
     assert program("limits") == ["414", ok, ok, "b''"]
 
 
+def test_tls(program):
+    assert program("secure") == ["100000", "100000"]
+
+
 def test_what_is_not_there_is_refused(program):
     assert program("refusals") == [
         "protocol: not available in oxicorn",
         "server_event: not available in oxicorn",
         "max_http_version: only HTTP/1.1 is available, not 'HTTP/1.0'",
-        "sock: TLS is not available in this version of oxicorn",
+        "sock: TLS is not Python's here, and no socket tells what files it was made of: "
+        "give a plain one, and certfile and keyfile to this function",
         "['minimum_chunk_size', 'debug', 'capitalize_response_headers']",
     ]
 

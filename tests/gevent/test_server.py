@@ -52,9 +52,16 @@ def test_accepting_can_pause(program):
     assert program("pausing") == ["False", "(200, 'hello')"]
 
 
+def test_tls(program):
+    told = "('https', 'on', 'TLSv1.3', 100000)"
+    assert program("secure") == ["True", told, told]
+
+
 def test_what_is_not_there_is_refused(program):
-    tls, context, overrides, backlog = program("refusals")
-    assert tls == "keyfile: TLS is not available in this version of oxicorn"
+    tls, context, unknown, overrides, backlog = program("refusals")
+    assert tls == "certfile: TLS needs the file of a certificate"
     assert context.startswith("ssl_context: ")
+    assert context.endswith(" give certfile and keyfile (and ca_certs, cert_reqs, ciphers) instead")
+    assert unknown.startswith("hand_shake: not known of TLS here; ")
     assert overrides == "do_handle is not called by this server: override handle()"
     assert backlog.startswith("backlog must be None")

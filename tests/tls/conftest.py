@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 
 from support.certificates import Authority
@@ -65,9 +63,3 @@ def dial_tls(authority):
     yield connect
     for peer in peers:
         peer.socket.close()
-
-
-@pytest.fixture
-def tls12(authority):
-    """A client that speaks TLS 1.2 only."""
-    return authority.context(maximum_version=ssl.TLSVersion.TLSv1_2)

@@ -82,9 +82,13 @@ def test_websockets_beside_the_threads_and_beside_the_loop(program):
     assert program("websockets") == ["1000000 200", "1000000 200", "503 1", "closed"] * 2
 
 
+def test_tls(program):
+    assert program("secure") == ["200 15 https 127.0.0.1", f"200 100000 {'x' * 15}"] * 2
+
+
 def test_what_is_not_there_is_refused(program):
     assert program("refusals") == [
-        "ssl_options: TLS is not available in this version of oxicorn",
+        'certfile "a" does not exist',
         'protocol: expected "http" or "https", got \'ftp\'',
         "executor: a request cannot go to another process",
         "executor: expected an Executor, None or \"inline\", got 'pool'",

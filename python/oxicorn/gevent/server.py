@@ -14,6 +14,7 @@ from gevent.server import StreamServer
 
 from oxicorn._oxicorn import CommandLine, LoopHandle, __version__
 from oxicorn.gevent.handler import WSGIHandler, is_plain, line, needs_socket
+from oxicorn.ssl_arguments import settings_of
 from oxicorn.workers.gevent import CrewDriver, HubDriver, Socket, wait
 
 __all__ = ["WSGIServer"]
@@ -67,9 +68,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
         environ: dict[str, Any] | None = None,
         **ssl_args: Any,
     ) -> None:
-        if ssl_args:
-            names = ", ".join(sorted(ssl_args))
-            raise TypeError(f"{names}: TLS is not available in this version of oxicorn")
+        self._tls = settings_of(ssl_args) if ssl_args else {}
         for name in ("do_handle", "do_close", "do_read", "wrap_socket_and_handle"):
             if getattr(type(self), name) is not getattr(StreamServer, name):
                 raise TypeError(f"{name} is not called by this server: override handle()")
@@ -81,6 +80,8 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
         if handler_class is not None:
             self.handler_class = handler_class
         super().__init__(listener, backlog=backlog, spawn=spawn)
+        # What `ssl_enabled` goes by.
+        self.ssl_args = self._tls or None
         self.log = _log(log, 20)
         self.error_log = _log(error_log, 40)
         self.set_environ(environ)
@@ -92,7 +93,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
             self.environ = environ
         said = getattr(self, "environ", None)
         self.environ = self.environ_class(self.base_env)
-        self.environ["wsgi.url_scheme"] = "http"
+        self.environ["wsgi.url_scheme"] = "https" if self.ssl_enabled else "http"
         self.environ.update(said or {})
         if self.environ.get("wsgi.errors") is None:
             self.environ["wsgi.errors"] = self.error_log
@@ -202,7 +203,7 @@ class WSGIServer(StreamServer):  # type: ignore[misc]
         limit = self.websocket_limit
         if limit is None:
             limit = getattr(self.pool, "size", None) or _MANY
-        return {**_SETTINGS, "workers": workers, "websocket_limit": limit}
+        return {**_SETTINGS, **self._tls, "workers": workers, "websocket_limit": limit}
 
     def _given(self) -> dict[str, Any]:
         if self._needs_socket():
