@@ -50,15 +50,6 @@ IGNORED = {
     "uwsgi_allow_ips",
     "worker_tmp_dir",
 }
-# The same, for as long as they are not there: HTTP/2.
-NOT_YET = {
-    "http2_cleartext",
-    "http2_initial_window_size",
-    "http2_max_concurrent_streams",
-    "http2_max_frame_size",
-    "http2_max_header_list_size",
-    "http_protocols",
-}
 
 # Defaults that differ, and why.
 OTHER_DEFAULTS = {
@@ -155,8 +146,8 @@ def test_every_setting_works_or_is_listed():
     assert set(found.values()) == {"works", "ignored", "refused"}
     refused = {name for name, what in found.items() if what == "refused"}
     ignored = {name for name, what in found.items() if what == "ignored"}
-    assert refused - NOT_YET == REFUSED
-    assert ignored - NOT_YET == IGNORED
+    assert refused == REFUSED
+    assert ignored == IGNORED
     assert set(setting_names()) >= SETTINGS.keys()
 
 
@@ -176,7 +167,9 @@ def plain(name: str, value: Any) -> Any:
     validator = SETTINGS[name].validator.__name__
     if name == "forwarder_headers" and not isinstance(value, str):
         return [item.upper() for item in value]  # they mean the same in any case
-    if validator in ("validate_string_to_addr_list", "validate_string_to_list"):
+    if validator in ("validate_string_to_addr_list", "validate_string_to_list") or (
+        name == "http_protocols"
+    ):
         return [item for item in value.split(",") if item] if isinstance(value, str) else value
     if name == "logconfig_dict":
         return value or None
@@ -193,7 +186,7 @@ FLAGS = [(flag, setting) for setting in theirs.KNOWN_SETTINGS for flag in settin
 
 
 def is_here(setting: theirs.Setting) -> bool:
-    return setting.name not in REFUSED | NOT_YET
+    return setting.name not in REFUSED
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@
 use crate::h1::encode::{BodyWriter, RequestFacts, ResponseHead};
 use crate::proxy::line::{self, Line, Versions};
 use crate::proxy::{Effective, Group, Hops, Proxy, TrustedPeers};
-use crate::{Connection, Event, Head, Reject, Rules, Version};
+use crate::{Connection, Event, Head, Reject, Rules, Version, h2};
 
 /// A head, whole and byte by byte: the two parsers must agree.
 pub fn head(data: &[u8]) {
@@ -163,6 +163,44 @@ pub fn proxy_line(data: &[u8]) {
             told => assert_eq!(told, whole),
         }
     }
+}
+
+/// A connection of HTTP/2 after its preface; each piece of 61 bytes comes for itself. Every request is
+/// answered, and its body read.
+///
+/// Nothing panics, a head is one that HTTP/1 could have had, and the connection comes to rest.
+pub fn http2(data: &[u8]) {
+    let mut connection = h2::Connection::new(h2::Limits::default(), 0);
+    let _ = connection.receive(h2::PREFACE, 0);
+    let mut streams = Vec::new();
+    for (now, piece) in (0..).zip(data.chunks(61)) {
+        if connection.receive(piece, now).is_err() {
+            connection.end(h2::Code::EnhanceYourCalm);
+        }
+        while let h2::Progress::Stream(stream) = connection.advance() {
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            if let Ok((head, bytes)) = stream.head(&Rules::default()) {
+                assert_eq!(head.len, bytes.len());
+                let mut again = Head::default();
+                let parsed = Connection::new().receive(&bytes, &mut again, &Rules::default());
+                assert!(parsed.is_ok(), "a head that HTTP/1 would refuse");
+                assert_eq!((again.target, again.fields), (head.target, head.fields));
+            }
+            while let h2::Arrived::Bytes(bytes) = stream.receive() {
+                stream.release(bytes.len());
+            }
+            if !stream.is_reset()
+                && stream.respond(b"HTTP/2.0 200 OK\r\nA: b\r\n\r\n", false).is_ok()
+            {
+                let room = stream.room(100);
+                let _ = stream.send(vec![b'x'; room], true);
+            }
+        }
+        connection.transmit(<[u8]>::len);
+    }
+    assert!(streams.len() <= data.len() / 9 + 1, "a stream without a frame");
 }
 
 /// What a machine told of some bytes.

@@ -31,6 +31,8 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// How the end of a request body is known (RFC 9112, section 6).

@@ -1,4 +1,5 @@
-//! The HTTP/1 machine: bytes in, events out; response heads and framed bodies as bytes.
+//! The HTTP/1 machine: bytes in, events out; response heads and framed bodies as bytes. HTTP/2
+//! ([`h2`]) is taken apart into the same.
 //!
 //! Pure: no sockets, no Python, no clock, no logging. A driver reads bytes from a socket and offers
 //! them to [`h1::Connection::receive`]; what comes back is an [`Event`] or a [`Reject`]. The head
@@ -55,6 +56,7 @@ pub mod date;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod h1;
+pub mod h2;
 mod head;
 mod octets;
 pub mod proxy;

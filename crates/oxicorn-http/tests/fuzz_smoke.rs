@@ -61,6 +61,29 @@ fn proxy_lines() {
     mutations(seeds.into_iter(), 20_000, fuzzing::proxy_line);
 }
 
+#[test]
+fn http2_connections() {
+    // SETTINGS, two requests (one of them with a body), WINDOW_UPDATE, PING, RST_STREAM.
+    let head = b"\x82\x86\x84\x41\x01a\x40\x01x\x01y\x60\x03a=1";
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).expect("short");
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let frames = [
+        frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]),
+        frame(1, 5, 1, head),
+        frame(1, 4, 3, b"\x83\x86\x84\x41\x01a\x5c\x011"),
+        frame(0, 1, 3, b"x"),
+        frame(8, 0, 0, &[0, 0, 1, 0]),
+        frame(6, 0, 0, b"12345678"),
+        frame(1, 1, 5, &head[..4]),
+        frame(9, 4, 5, &head[4..]),
+        frame(3, 0, 5, &[0, 0, 0, 8]),
+    ];
+    let seeds = (1..=frames.len()).map(|count| frames[..count].concat());
+    mutations(seeds, 2000, fuzzing::http2);
+}
+
 fn run(target: impl Fn(&[u8])) {
     let cases = cases("accept").into_iter().chain(cases("reject"));
     mutations(cases.map(|case| case.bytes), MUTATIONS, target);

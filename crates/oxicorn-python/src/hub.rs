@@ -141,6 +141,8 @@ impl LoopHandle {
             Some(handler) => {
                 // The body is the handler's to read.
                 config.request_buffering = false;
+                // It gets whole connections, which it reads as HTTP/1.
+                config.http2_cleartext = false;
                 Arc::new(HandlerApplication::new(handler, app, foreign))
             }
             None => kept.insert(Arc::new(app)).clone(),

@@ -14,7 +14,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
-use oxicorn_http::{Limits, Policy, Rules};
+use oxicorn_http::{Limits, Policy, Rules, h2};
 use oxicorn_settings::{
     Action, Arguments, Chosen, Entry, HeaderMap, Kind, Layers, Origin, Raw, Value, render, table,
 };
@@ -300,6 +300,17 @@ pub(crate) fn worker_config(settings: &oxicorn_settings::Settings) -> Config {
         gate: proxy::gate(settings),
         handshake_timeout: settings.tls_handshake_timeout,
         handshakes: settings.tls_handshake_limit,
+        http2_cleartext: settings.http2_cleartext,
+        http2: h2::Limits {
+            streams: settings.http2_max_concurrent_streams,
+            window: settings.http2_initial_window_size,
+            frame: settings.http2_max_frame_size,
+            // Zero is no limit in gunicorn; one has to be said to `h2`.
+            header_list: match settings.http2_max_header_list_size {
+                0 => 16 << 20,
+                bytes => bytes,
+            },
+        },
         ..Config::default()
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use oxicorn_settings::HttpProtocol;
 use oxicorn_worker::error_log::{self, Level};
 use oxicorn_worker::tls::{self, Clients, Sources, Terminator};
 use pyo3::exceptions::PyValueError;
@@ -78,6 +79,14 @@ fn sources(settings: &oxicorn_settings::Settings) -> Result<Sources, String> {
             _ => Clients::Required,
         },
         ciphers: settings.ciphers.clone(),
-        protocols: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+        protocols: settings.http_protocols.iter().flat_map(|protocol| names(*protocol)).collect(),
     })
+}
+
+/// What a protocol is called in a handshake (ALPN).
+fn names(protocol: HttpProtocol) -> Vec<Vec<u8>> {
+    match protocol {
+        HttpProtocol::Http1 => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+        HttpProtocol::Http2 => vec![b"h2".to_vec()],
+    }
 }

@@ -43,5 +43,5 @@ pub use layers::{Entry, Environment, Layers, Origin, Warning};
 pub use network::{Network, Networks};
 pub use proxy::ProxyGroup;
 pub use setting::{Kind, Section, Setting, Support};
-pub use settings::{Chosen, HeaderMap, Settings};
+pub use settings::{Chosen, HeaderMap, HttpProtocol, Settings};
 pub use value::{Raw, Unfit, Value, WorkerClass};

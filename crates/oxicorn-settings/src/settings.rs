@@ -23,6 +23,15 @@ pub enum HeaderMap {
     Dangerous,
 }
 
+/// A protocol that may be spoken inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpProtocol {
+    /// HTTP/1.1 and HTTP/1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
 /// One setting with the value that won, and where that was written.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -135,6 +144,12 @@ pub struct Settings {
     pub reload_extra_files: Vec<String>,
 
     pub server_header: Option<String>,
+    pub http_protocols: Vec<HttpProtocol>,
+    pub http2_cleartext: bool,
+    pub http2_max_concurrent_streams: u32,
+    pub http2_initial_window_size: u32,
+    pub http2_max_frame_size: u32,
+    pub http2_max_header_list_size: u32,
     pub permit_missing_host: bool,
     pub permit_obsolete_folding: bool,
     pub strip_header_spaces: bool,

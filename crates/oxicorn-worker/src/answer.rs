@@ -8,6 +8,7 @@ use oxicorn_http::{Head, Reject};
 use crate::access_log::{AccessLog, AccessRecord};
 use crate::channel::{Channel, Stage, Then, millis};
 use crate::exchange::Ended;
+use crate::http2::StreamEnd;
 use crate::outbox::Outbox;
 use crate::poller::Poller;
 use crate::reactor::Shared;
@@ -63,6 +64,10 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         let page = self.page(status, is_head, date, about.as_deref());
         self.log_unanswered(&channel, status, body_length(&page), about.as_deref());
+        if let Some(StreamEnd(tie)) = &channel.tie {
+            tie.answer(&page, &self.output);
+            return self.end(channel);
+        }
         channel.queued_at = 0;
         channel.pending = None;
         channel.carry = Vec::new();

@@ -14,6 +14,7 @@ use oxicorn_os::stream::Moved;
 use slotmap::DefaultKey as Key;
 
 use crate::body::{BodyStore, Shelf};
+use crate::http2::{Http2, StreamEnd};
 use crate::outbox::Outbox;
 use crate::wire::Wire;
 use crate::{Config, Link};
@@ -38,6 +39,8 @@ pub(crate) enum Stage {
     Flushing(Then),
     /// The end of the peer's bytes, after the last response.
     Lingering,
+    /// Frames, or a stream that has something to send.
+    Http2,
 }
 
 /// What follows when a response is out.
@@ -126,6 +129,10 @@ pub(crate) struct Channel {
     pub(crate) link: Arc<Link>,
     /// The first bytes are, or may be, a PROXY header.
     pub(crate) expects_line: bool,
+    /// What it has if it speaks HTTP/2.
+    pub(crate) http2: Option<Box<Http2>>,
+    /// What stands for the socket if it is a stream of such a connection.
+    pub(crate) tie: Option<StreamEnd>,
 }
 
 impl Channel {
@@ -153,6 +160,8 @@ impl Channel {
             since: now,
             link,
             expects_line: false,
+            http2: None,
+            tie: None,
         }
     }
 
@@ -307,8 +316,12 @@ impl Channel {
     /// before or has been silent since it was opened, for longer than a request is on its way.
     pub(crate) fn can_be_spared(&self, now: u64) -> bool {
         let heard = self.requests > 0 || self.since + SILENCE <= now;
-        let is_quiet = matches!(self.stage, Stage::Handshake | Stage::Idle);
-        is_quiet && self.carry.is_empty() && heard
+        let is_quiet = match self.stage {
+            Stage::Handshake | Stage::Idle => self.carry.is_empty(),
+            Stage::Http2 => self.http2.as_ref().is_some_and(|http2| http2.is_idle()),
+            Stage::Head | Stage::Body | Stage::Flushing(_) | Stage::Lingering => false,
+        };
+        is_quiet && heard
     }
 
     /// Reads and forgets what a lingering peer still sends; `false` when it is done.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxicorn_http::Rules;
 use oxicorn_http::proxy::Proxy;
 use oxicorn_http::proxy::line::Gate;
+use oxicorn_http::{Rules, h2};
 
 use crate::RequestIds;
 use crate::tls::Terminator;
@@ -69,6 +69,10 @@ pub struct Config {
     pub rules: Rules,
     /// What requests of trusted peers may be.
     pub trusted_rules: Rules,
+    /// Whether trusted peers may speak HTTP/2 without TLS, if they begin with it.
+    pub http2_cleartext: bool,
+    /// What a client of HTTP/2 may do.
+    pub http2: h2::Limits,
     /// Names for requests, if anybody asks for them.
     pub request_ids: Option<Arc<RequestIds>>,
     /// Which forwarding fields are believed.
@@ -126,6 +130,8 @@ impl Default for Config {
             has_siblings: false,
             rules: Rules::default(),
             trusted_rules: Rules::default(),
+            http2_cleartext: false,
+            http2: h2::Limits::default(),
             request_ids: None,
             proxy: Proxy::default(),
             gate: None,

@@ -23,6 +23,7 @@ use slotmap::DefaultKey as Key;
 
 use crate::channel::{NEVER, millis};
 use crate::error_log::{self, Level};
+use crate::http2::Tie;
 use crate::queue::limit;
 use crate::{About, Config, Escaped};
 
@@ -50,6 +51,8 @@ pub enum Step {
 pub struct Deadline {
     id: u64,
     pub(crate) key: Key,
+    /// Where the answer goes if it came by HTTP/2.
+    pub(crate) tie: Option<Arc<Tie>>,
     pub(crate) head: Head,
     pub(crate) bytes: Vec<u8>,
     pub(crate) client: Vec<u8>,
@@ -183,6 +186,7 @@ struct Due {
 /// What is known of a request when it begins.
 pub(crate) struct Begun<'a> {
     pub(crate) key: Key,
+    pub(crate) tie: Option<&'a Arc<Tie>>,
     pub(crate) head: &'a Head,
     pub(crate) bytes: &'a [u8],
     pub(crate) client: &'a [u8],
@@ -216,6 +220,7 @@ impl Watch {
         let deadline = Arc::new(Deadline {
             id: running.last_id,
             key: begun.key,
+            tie: begun.tie.map(Arc::clone),
             head: begun.head.clone(),
             bytes: begun.bytes.get(..begun.head.len).unwrap_or(begun.bytes).to_vec(),
             client: begun.client.to_vec(),
@@ -358,7 +363,7 @@ mod tests {
     fn begin(watch: &Watch, now: u64) -> Arc<Deadline> {
         let (key, zero) = (Key::default(), Instant::now());
         let (head, bytes, client) = (&Head::default(), &b""[..], &b""[..]);
-        watch.begin(&Begun { key, head, bytes, client, about: None, zero, now }).0
+        watch.begin(&Begun { key, tie: None, head, bytes, client, about: None, zero, now }).0
     }
 
     fn due(watch: &Watch) -> Vec<(u64, Step)> {

@@ -17,6 +17,7 @@ use crate::access_log::AccessNeeds;
 use crate::channel::{Channel, body_patience, millis};
 use crate::deadline::Deadline;
 use crate::flusher::Flusher;
+use crate::http2::Tie;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 use crate::upgrade::Upgrade;
@@ -66,8 +67,8 @@ pub struct Exchange {
     facts: RequestFacts,
     date: [u8; 29],
     /// Whether the client waits to be asked for its body.
-    expect_continue: bool,
-    began: bool,
+    pub(crate) expect_continue: bool,
+    pub(crate) began: bool,
     pub(crate) broken: bool,
     persistent: bool,
     /// The response is whole.
@@ -76,22 +77,31 @@ pub struct Exchange {
     body_bytes: u64,
     flusher: Option<Arc<Flusher>>,
     pub(crate) deadline: Option<Arc<Deadline>>,
-    reading: Option<Box<Reading>>,
+    pub(crate) reading: Option<Box<Reading>>,
     noted: Option<Box<Noted>>,
     /// The id for the response, if it is to say it.
     pub(crate) response_id: Option<Box<str>>,
+    /// What it has that the usual one has not.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// Why an exchange is not a usual one.
+#[derive(Debug)]
+pub(crate) enum Beside {
     /// The connection may become the application's.
-    pub(crate) upgrade: Option<Box<Upgrade>>,
+    Upgrade(Box<Upgrade>),
+    /// The request came on a stream of HTTP/2, which the response goes to.
+    Stream(Arc<Tie>),
 }
 
 /// How far the reading of a body is that streams.
 #[derive(Debug, Default)]
-struct Reading {
+pub(crate) struct Reading {
     /// Bytes that were taken out of their framing, and not read yet.
     decoded: Vec<u8>,
     /// Bytes of the body that came, and the milliseconds they were waited for.
-    received: u64,
-    waited: u64,
+    pub(crate) received: u64,
+    pub(crate) waited: u64,
 }
 
 /// What only the access log wants, if its format asks for it.
@@ -121,7 +131,7 @@ impl Exchange {
         facts: RequestFacts,
         date: [u8; 29],
         expect_continue: bool,
-        upgrade: Option<Box<Upgrade>>,
+        beside: Option<Beside>,
     ) -> Self {
         Self {
             channel,
@@ -140,7 +150,7 @@ impl Exchange {
             reading: None,
             noted: None,
             response_id: None,
-            upgrade,
+            beside,
         }
     }
 
@@ -164,7 +174,7 @@ impl Exchange {
         self.deadline.as_ref()
     }
 
-    fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.deadline.as_ref().is_some_and(|deadline| deadline.is_interrupted())
     }
 
@@ -198,7 +208,9 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
-        self.answers()?;
+        if self.beside.is_some() && self.answers()? {
+            return self.put(&[bytes]);
+        }
         self.begin();
         if self.flusher.is_none() && !self.broken {
             match self.channel.stream.write(bytes) {
@@ -212,7 +224,7 @@ impl Exchange {
     }
 
     /// Notes that something is sent. Every piece after the first is a sign of life of a call.
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if std::mem::replace(&mut self.began, true) {
             self.shared.beat_in_call();
         } else if self.deadline.as_ref().is_some_and(|deadline| !deadline.may_answer()) {
@@ -220,9 +232,14 @@ impl Exchange {
         }
     }
 
-    /// An answer of its own begins: only if the application has not taken the connection over.
-    fn answers(&mut self) -> Result<(), Gone> {
-        if self.upgrade.is_some() { self.decline_upgrade() } else { Ok(()) }
+    /// An answer of its own begins, if the application has not taken the connection over; says
+    /// whether it goes to a stream.
+    fn answers(&mut self) -> Result<bool, Gone> {
+        match &self.beside {
+            None => Ok(false),
+            Some(Beside::Stream(_)) => Ok(true),
+            Some(Beside::Upgrade(_)) => self.decline_upgrade().map(|()| false),
+        }
     }
 
     /// Sends an interim response, but not on a connection that may still become the application's.
@@ -231,8 +248,13 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_interim(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
-        if self.upgrade.is_some() {
-            return Ok(Sent::Taken);
+        match &self.beside {
+            Some(Beside::Upgrade(_)) => return Ok(Sent::Taken),
+            Some(Beside::Stream(tie)) => {
+                tie.inform(bytes);
+                return Ok(Sent::Taken);
+            }
+            None => {}
         }
         let began = self.began;
         let sent = self.send(bytes);
@@ -243,7 +265,7 @@ impl Exchange {
     /// Whether the client has closed its side, or the connection is broken. Never waits.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.broken || self.channel.stream.is_over()
+        self.broken || self.tie().map_or_else(|| self.channel.stream.is_over(), |tie| tie.is_lost())
     }
 
     /// Whether the client holds its body back until it is asked for it, which it was not yet.
@@ -260,7 +282,9 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_parts(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
-        self.answers()?;
+        if self.answers()? {
+            return self.put(parts);
+        }
         let mut skip = 0;
         self.begin();
         if self.flusher.is_none() && !self.broken {
@@ -297,7 +321,9 @@ impl Exchange {
     ///
     /// [`Gone`] when the client is.
     pub fn send_file(&mut self, file: File, offset: u64, length: u64) -> Result<Sent, Gone> {
-        self.answers()?;
+        if self.answers()? {
+            return self.put_file(file, offset, length);
+        }
         self.begin();
         if self.broken {
             return Err(Gone);
@@ -324,6 +350,9 @@ impl Exchange {
     /// [`Gone`] when the client is, or took nothing for the time limit; when the request was
     /// interrupted; or when a foreign loop wanted the wait given up.
     pub fn wait_room(&mut self) -> Result<(), Gone> {
+        if self.tie().is_some() {
+            return self.wait_room_on_stream();
+        }
         let Some(flusher) = self.flusher.clone() else { return Ok(()) };
         let patience = millis(self.shared.config.send_timeout);
         loop {
@@ -406,6 +435,9 @@ impl Exchange {
     ///
     /// See [`BodyError`]; the body is never presented as complete then.
     pub fn read_body(&mut self, into: &mut Vec<u8>, max: usize) -> Result<usize, BodyError> {
+        if self.tie().is_some() {
+            return self.read_stream(into, max);
+        }
         let mut head = Head::default();
         loop {
             let reading = self.reading.get_or_insert_default();
@@ -538,7 +570,7 @@ impl Exchange {
                 channel.outbox = Some(Box::new(outbox));
             }
         }
-        if !self.finished {
+        if !self.finished && channel.tie.is_none() {
             channel.stream.spoil();
         }
         let mut ended = Ended {
@@ -549,8 +581,14 @@ impl Exchange {
             body_bytes: self.body_bytes,
             noted: self.noted,
         };
-        if let Some(upgrade) = self.upgrade {
-            upgrade.end(&self.shared, &mut ended);
+        match self.beside {
+            Some(Beside::Upgrade(upgrade)) => upgrade.end(&self.shared, &mut ended),
+            Some(Beside::Stream(tie)) => {
+                tie.finish(ended.persistent && !broken);
+                // Nothing follows on a stream.
+                ended.broken = true;
+            }
+            None => {}
         }
         ended
     }

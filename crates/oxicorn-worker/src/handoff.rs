@@ -276,6 +276,10 @@ fn length(channel: &Channel) -> Option<usize> {
     let chunk = if is_decoded_chunks(pending) { 32 } else { 0 };
     let length = HEADER + pending.bytes.len() + body.len() + chunk + channel.carry.len();
     let sent = channel.outbox.as_ref().is_none_or(|outbox| outbox.is_empty());
+    if channel.tie.is_some() {
+        // A stream stays with its connection.
+        return None;
+    }
     (length <= SCRATCH && sent).then_some(length)
 }
 

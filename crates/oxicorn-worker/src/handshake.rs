@@ -64,9 +64,13 @@ impl Shared {
         mut channel: Box<Channel>,
         facts: Facts,
     ) -> Option<Box<Channel>> {
+        let is_http2 = facts.protocol.as_deref() == Some(b"h2");
         Arc::make_mut(&mut channel.link).tls = Some(Arc::new(facts));
         let limit = poller.now + millis(self.config.head_timeout);
         channel.enter(Stage::Idle, poller.now, limit);
+        if is_http2 {
+            return self.begin_http2(poller, channel, &[]);
+        }
         self.work(poller, channel)
     }
 

@@ -6,6 +6,7 @@ use oxicorn_http::h1::encode::{RequestFacts, ResponseHead};
 use oxicorn_http::{Head, cgi};
 
 use crate::channel::{Channel, Stage, Then, millis};
+use crate::http2::StreamEnd;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 
@@ -70,6 +71,10 @@ impl Shared {
         }
         let sent = if is_head { 0 } else { body.len() as u64 };
         self.log_own_answer(&channel, Some((head, bytes)), code, sent, about.as_deref());
+        if let Some(StreamEnd(tie)) = &channel.tie {
+            tie.answer(response.buffer(), &self.output);
+            return self.end(channel);
+        }
         let mut outbox = Outbox::default();
         let kept = outbox.push(response.buffer(), usize::MAX, &self.output.directory);
         if written.is_err() || kept.is_err() {

@@ -150,6 +150,43 @@ impl Outbox {
         Flushed::All
     }
 
+    /// Takes up to `most` of the next bytes out; none when a file became shorter.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub(crate) fn take(&mut self, into: &mut Vec<u8>, most: usize) -> io::Result<()> {
+        while into.len() < most
+            && let Some(segment) = self.segments.front()
+        {
+            let start = into.len();
+            let room = most - start;
+            let count = match segment {
+                Segment::Memory { bytes, at } => {
+                    let bytes = bytes.get(*at..).unwrap_or_default();
+                    into.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                    into.len() - start
+                }
+                Segment::File { file, offset, left } => {
+                    let room = usize::try_from(*left).map_or(room, |left| left.min(room));
+                    into.resize(start + room, 0);
+                    let count = file.read_at(into.get_mut(start..).unwrap_or_default(), *offset)?;
+                    into.truncate(start + count);
+                    count
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            self.queued -= count as u64;
+            self.advance(count as u64);
+        }
+        if self.is_empty() {
+            self.spool = None;
+        }
+        Ok(())
+    }
+
     /// Notes that `count` bytes of the first segment are out.
     fn advance(&mut self, count: u64) {
         let done = match self.segments.front_mut() {

@@ -28,6 +28,8 @@ use crate::{Link, Signal};
 
 /// Size of a polling thread's read buffer.
 pub(crate) const SCRATCH: usize = 64 * 1024;
+/// The same for a look at one connection inside a call.
+const SCRATCH_ASIDE: usize = 16 * 1024;
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 128;
 /// Connections accepted for one event by the only worker; several take one each, to share evenly.
@@ -64,11 +66,16 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn new(thread: Option<usize>) -> Self {
+        let (scratch, events) = (vec![0; SCRATCH], Events::with_capacity(EVENTS));
+        Self { scratch, events, ..Self::without_buffers(thread) }
+    }
+
+    fn without_buffers(thread: Option<usize>) -> Self {
         Self {
             thread,
-            scratch: vec![0; SCRATCH],
+            scratch: Vec::new(),
             head: Head::default(),
-            events: Events::with_capacity(EVENTS),
+            events: Events::default(),
             date: DateCache::new(),
             now: 0,
             queueing: thread.is_none(),
@@ -76,6 +83,11 @@ impl Poller {
             next_take_back: 0,
             waits: 0,
         }
+    }
+
+    /// For a look at one connection.
+    pub(crate) fn aside(now: u64) -> Self {
+        Self { now, scratch: vec![0; SCRATCH_ASIDE], ..Self::without_buffers(None) }
     }
 
     /// The value of the token while this thread may poll.
@@ -144,6 +156,18 @@ impl Shared {
                 break;
             }
         }
+        self.put_back_held(held);
+    }
+
+    /// Looks at a connection of HTTP/2 that has something to send, if nobody works on it.
+    pub(crate) fn look_now(self: &Arc<Self>, key: Key) {
+        let mut poller = Poller::aside(self.clock.now());
+        let Some(channel) = self.lock().take_home(key) else { return };
+        let held = if channel.http2.is_some() {
+            self.contained(key, || self.work_http2(&mut poller, channel))
+        } else {
+            Some(channel)
+        };
         self.put_back_held(held);
     }
 
@@ -242,6 +266,7 @@ impl Shared {
                 self.close(channel);
                 None
             }
+            Stage::Http2 => self.work_http2(poller, channel),
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
                 None

@@ -7,6 +7,7 @@ use oxicorn_http::proxy::arrival;
 use oxicorn_os::scoreboard::{Count, State};
 
 use crate::channel::{Channel, NEVER};
+use crate::http2::StreamEnd;
 use crate::poller::Poller;
 use crate::reactor::{Core, Shared};
 use crate::token::Holder;
@@ -109,6 +110,9 @@ impl Shared {
 
 /// Whether the client of a request that waited until `now` has gone.
 pub(crate) fn is_abandoned(channel: &Channel, now: u64) -> bool {
+    if let Some(StreamEnd(tie)) = &channel.tie {
+        return tie.is_lost();
+    }
     now.saturating_sub(channel.queued_at) >= CLIENT_PATIENCE && channel.stream.is_over()
 }
 

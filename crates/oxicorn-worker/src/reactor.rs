@@ -21,6 +21,7 @@ use crate::channel::{Channel, NEVER, Stage, millis};
 use crate::clock::Clock;
 use crate::deadline::Watch;
 use crate::flusher::{Flusher, OutputLimits};
+use crate::http2::Bundle;
 use crate::queue::limit;
 use crate::timers::Timers;
 use crate::token::Token;
@@ -70,6 +71,8 @@ pub(crate) struct Slot {
     flusher: Option<Arc<Flusher>>,
     /// What the application may take it over by, or has, while it is out.
     pub(crate) tunnel: Option<Arc<Tunnel>>,
+    /// What its streams know of it if it speaks HTTP/2.
+    pub(crate) http2: Option<Arc<Bundle>>,
 }
 
 impl Slot {
@@ -78,6 +81,9 @@ impl Slot {
         self.stream.cut();
         if let Some(tunnel) = &self.tunnel {
             tunnel.cut();
+        }
+        if let Some(bundle) = &self.http2 {
+            bundle.cut();
         }
     }
 }
@@ -333,6 +339,7 @@ impl Shared {
             timer_fired: false,
             flusher: None,
             tunnel: None,
+            http2: None,
         })
     }
 
@@ -410,9 +417,16 @@ impl Shared {
         core: &mut Core,
         mut channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
-        let waits = matches!(channel.stage, Stage::Idle | Stage::Head | Stage::Body);
-        let again = channel.stage == Stage::Idle && !channel.carry.is_empty()
-            || waits && channel.stream.has_more();
+        let waits = matches!(channel.stage, Stage::Idle | Stage::Head | Stage::Body | Stage::Http2);
+        let has_more = waits && channel.stream.has_more();
+        let again = has_more
+            || match &channel.http2 {
+                None => channel.stage == Stage::Idle && !channel.carry.is_empty(),
+                // A drain may have begun while it was out.
+                Some(http2) => {
+                    http2.has_news() || (core.phase != Phase::Serving && !http2.is_leaving())
+                }
+            };
         let is_quiet = matches!(channel.stage, Stage::Handshake | Stage::Idle);
         if is_quiet && !again && core.phase != Phase::Serving {
             let grace_over = channel.since + DRAIN_GRACE;
@@ -438,12 +452,11 @@ impl Shared {
             // Another thread may be in a poll that waits, and no event will end it.
             self.wake.wake();
         } else {
-            let interest = if matches!(channel.stage, Stage::Flushing(_)) {
-                Interest::Write
-            } else if channel.stream.wants_room() {
-                Interest::Both
-            } else {
-                Interest::Read
+            let interest = match (channel.stage, &channel.http2) {
+                (Stage::Flushing(_), _) => Interest::Write,
+                _ if channel.stream.wants_room() => Interest::Both,
+                (Stage::Http2, Some(http2)) => http2.interest(),
+                _ => Interest::Read,
             };
             self.watch(&mut channel, interest);
         }
@@ -453,6 +466,16 @@ impl Shared {
         }
         slot.home = Some(channel);
         None
+    }
+
+    /// Has whoever polls look at a connection; one that is out is looked at when it is put back.
+    pub(crate) fn look_again(&self, key: Key) {
+        let mut core = self.lock();
+        if core.slots.get(key).is_some_and(|slot| slot.home.is_some()) {
+            core.again.push_back(key);
+            drop(core);
+            self.wake.wake();
+        }
     }
 
     /// Accepts again, if that was paused because no connection could be spared.
@@ -465,7 +488,10 @@ impl Shared {
 
     /// Takes a channel's slot away and closes its connection.
     pub(crate) fn close(&self, channel: Box<Channel>) {
-        channel.stream.say_goodbye();
+        // A stream's end is not that of its connection.
+        if channel.tie.is_none() {
+            channel.stream.say_goodbye();
+        }
         self.forget(channel.key, channel.watched.is_some());
         // The descriptor is closed here, with the last reference, outside the mutex.
         drop(channel);
@@ -524,7 +550,8 @@ impl Shared {
         // Idle connections are looked at once more, as a request may be on its way.
         let idle = |(key, slot): (Key, &Slot)| {
             let home = slot.home.as_ref()?;
-            matches!(home.stage, Stage::Handshake | Stage::Idle).then_some(key)
+            let is_idle = matches!(home.stage, Stage::Handshake | Stage::Idle | Stage::Http2);
+            is_idle.then_some(key)
         };
         let keys: Vec<Key> = core.slots.iter().filter_map(idle).collect();
         core.again.extend(keys);

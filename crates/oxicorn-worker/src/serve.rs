@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use oxicorn_http::h2::PREFACE;
 use oxicorn_http::proxy::line::{Line, LineFault};
 use oxicorn_http::{Head, Reject};
 use oxicorn_os::scoreboard::{Count, Phase};
 use oxicorn_os::stream::Moved;
 
 use crate::channel::{Channel, Complete, IntakeError, Stage, Then, millis};
+use crate::exchange::Beside;
 use crate::outbox::Flushed;
 use crate::poller::{Poller, plain};
 use crate::queue::{is_abandoned, waited_before};
@@ -36,6 +38,7 @@ impl Shared {
             Stage::Flushing(then) => self.flush(poller.now, channel, then),
             Stage::Lingering if channel.discard(&mut poller.scratch) => Some(channel),
             Stage::Lingering => self.end(channel),
+            Stage::Http2 => self.work_http2(poller, channel),
             // Pipelined requests come first: no more is read while there are any.
             Stage::Idle if !channel.carry.is_empty() => self.received(poller, channel, 0),
             Stage::Idle | Stage::Head | Stage::Body => {
@@ -121,6 +124,16 @@ impl Shared {
             let head = &mut poller.head;
             let intake = match channel.intake(input, head, &self.config, &self.shelf) {
                 Ok(intake) => intake,
+                Err(IntakeError::Reject(_)) if self.may_be_http2(&channel, input) => {
+                    let input = input.to_vec();
+                    if input.len() >= PREFACE.len() {
+                        return self.begin_http2(poller, channel, &input);
+                    }
+                    // It is refused again unless it is the whole preface by then.
+                    channel.carry = input;
+                    self.wait_for_more(&mut channel, poller.now);
+                    return Some(channel);
+                }
                 Err(IntakeError::Reject(mut reject)) => {
                     if channel.requests == 0 && input.starts_with(&TLS_HANDSHAKE) {
                         reject = Reject::BadRequest("TLS on a port that does not speak it");
@@ -314,6 +327,7 @@ impl Shared {
         {
             return self.run_websocket(channel, turn);
         }
-        self.run(channel, turn, &[], &Head::default(), complete, None)
+        let beside = channel.tie.as_ref().map(|end| Beside::Stream(Arc::clone(&end.0)));
+        self.run(channel, turn, &[], &Head::default(), complete, beside)
     }
 }

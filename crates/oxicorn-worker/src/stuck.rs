@@ -83,14 +83,16 @@ impl Shared {
     /// Ends a request for its client, and has the worker replaced.
     fn give_up(&self, poller: &mut Poller, deadline: &Deadline) {
         let stream = self.lock().slots.get(deadline.key).map(|slot| Arc::clone(&slot.stream));
-        if let Some(stream) = stream
-            && deadline.answer_for_it()
-        {
+        if (stream.is_some() || deadline.tie.is_some()) && deadline.answer_for_it() {
             let is_head = deadline.head.is_head(&deadline.bytes);
             let date = poller.date.at(poller.now);
             let page = self.page(504, is_head, &date, deadline.about.as_ref());
-            // The first bytes on this socket for long: there is room.
-            let _ = stream.write(&page);
+            match (&deadline.tie, stream) {
+                (Some(tie), _) => tie.answer(&page, &self.output),
+                // The first bytes on this socket for long: there is room.
+                (None, Some(stream)) => drop(stream.write(&page)),
+                (None, None) => {}
+            }
             self.log_answered(deadline, 504, &page);
         }
         let took = Took(deadline, poller.now);
@@ -101,7 +103,11 @@ impl Shared {
             format_args!("Request does not end: {took}, past `request_timeout_grace`; {what}"),
             deadline.about.as_ref(),
         );
-        self.forget(deadline.key, true);
+        match &deadline.tie {
+            // Its connection goes on.
+            Some(tie) => tie.finish(false),
+            None => self.forget(deadline.key, true),
+        }
         if let Some(stuck) = stuck {
             if self.is_all_given_up() {
                 self.pause_accepting(&mut self.lock(), NEVER - 1);

@@ -13,10 +13,9 @@ use crate::access_log::AccessRecord;
 use crate::answer::{log_exchange, request_record, warn_of_reject};
 use crate::channel::{Channel, Complete, Stage, Then, millis};
 use crate::deadline::{Begun, Deadline};
-use crate::exchange::Ended;
+use crate::exchange::{Beside, Ended};
 use crate::poller::plain;
 use crate::reactor::Shared;
-use crate::upgrade::Upgrade;
 use crate::{Body, Exchange, Request};
 
 /// Milliseconds a peer gets to read the last response before the connection is closed for good.
@@ -43,7 +42,7 @@ impl Shared {
         input: &[u8],
         head: &Head,
         complete: Complete,
-        upgrade: Option<Box<Upgrade>>,
+        beside: Option<Beside>,
     ) -> Option<Box<Channel>> {
         if channel.queued_at != 0 {
             self.spent(Phase::Queue, turn.now.saturating_sub(channel.queued_at));
@@ -115,7 +114,7 @@ impl Shared {
         let about = ids.map(|ids| ids.name(Some((head, bytes)), link.trusted));
         let about = about.as_deref();
         let request = Request { head, bytes, link: &link, effective, about, body, body_length };
-        let is_conversation = upgrade.is_some();
+        let is_conversation = matches!(beside, Some(Beside::Upgrade(_)));
         let log = self.control.access_log.as_deref();
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
@@ -123,12 +122,13 @@ impl Shared {
         let watch = self.watch.as_ref().filter(|_| !is_conversation);
         let deadline = watch.map(|watch| {
             let (now, zero) = (before.max(turn.now), self.clock.zero());
-            let begun = Begun { key: channel.key, head, bytes, client, about, zero, now };
+            let tie = channel.tie.as_ref().map(|end| &end.0);
+            let begun = Begun { key: channel.key, tie, head, bytes, client, about, zero, now };
             self.begin_limited(watch, &begun)
         });
         let shared = Arc::clone(self);
         let mut exchange =
-            Exchange::new(channel, shared, facts, turn.date, expect_continue, upgrade);
+            Exchange::new(channel, shared, facts, turn.date, expect_continue, beside);
         exchange.deadline.clone_from(&deadline);
         if let (Some(about), true) = (about, ids.is_some_and(|ids| ids.response_field().is_some()))
         {

@@ -17,7 +17,7 @@ use oxicorn_http::Head;
 
 use crate::channel::{Channel, Complete};
 use crate::error_log;
-use crate::exchange::{Ended, Exchange, Gone};
+use crate::exchange::{Beside, Ended, Exchange, Gone};
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 use crate::tunnel::{Closed, Tunnel};
@@ -169,8 +169,8 @@ impl Shared {
         turn: Turn,
         upgrade: Upgrade,
     ) -> Option<Box<Channel>> {
-        let upgrade = Some(Box::new(upgrade));
-        self.run(channel, turn, &[], &Head::default(), Complete::Stored, upgrade)
+        let beside = Some(Beside::Upgrade(Box::new(upgrade)));
+        self.run(channel, turn, &[], &Head::default(), Complete::Stored, beside)
     }
 }
 
@@ -185,7 +185,7 @@ impl Exchange {
     ///
     /// The process is out of descriptors.
     pub fn offer_socket(&mut self) -> io::Result<Option<OwnedFd>> {
-        let Some(upgrade) = &mut self.upgrade else { return Ok(None) };
+        let Some(Beside::Upgrade(upgrade)) = &mut self.beside else { return Ok(None) };
         let opening = upgrade.opening.clone();
         let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, None, opening)?;
         upgrade.tunnel = Some(tunnel);
@@ -201,23 +201,31 @@ impl Exchange {
     pub fn hand_over(&mut self, first: &[u8]) -> io::Result<OwnedFd> {
         let first = Some(first.to_vec());
         let (tunnel, socket) = self.shared.open_tunnel(&mut self.channel, first, None)?;
-        self.upgrade.get_or_insert_default().tunnel = Some(tunnel);
+        match &mut self.beside {
+            Some(Beside::Upgrade(upgrade)) => upgrade.tunnel = Some(tunnel),
+            beside => {
+                let upgrade = Upgrade { tunnel: Some(tunnel), ..Upgrade::default() };
+                *beside = Some(Beside::Upgrade(Box::new(upgrade)));
+            }
+        }
         Ok(socket)
     }
 
     /// Whether the application has taken the connection over.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
-        let tunnel = self.upgrade.as_ref().and_then(|upgrade| upgrade.tunnel.as_ref());
+        let Some(Beside::Upgrade(upgrade)) = &self.beside else { return false };
         let shared = &self.shared;
-        tunnel.is_some_and(|tunnel| tunnel.is_taken(&shared.epoll, shared.clock.now()))
+        let is_taken = |tunnel: &Arc<Tunnel>| tunnel.is_taken(&shared.epoll, shared.clock.now());
+        upgrade.tunnel.as_ref().is_some_and(is_taken)
     }
 
     /// What a call that is over has sent, if it has taken the connection over: the status, and the
     /// number of bytes.
     #[must_use]
     pub fn conversation(&self) -> Option<(u16, u64)> {
-        let tunnel = self.upgrade.as_ref()?.tunnel.as_ref().filter(|tunnel| tunnel.is_open())?;
+        let Some(Beside::Upgrade(upgrade)) = &self.beside else { return None };
+        let tunnel = upgrade.tunnel.as_ref().filter(|tunnel| tunnel.is_open())?;
         Some(tunnel.said(&self.shared.epoll))
     }
 
@@ -227,7 +235,7 @@ impl Exchange {
         if self.is_taken_over() {
             return Err(Gone);
         }
-        let Some(upgrade) = &mut self.upgrade else { return Ok(()) };
+        let Some(Beside::Upgrade(upgrade)) = &mut self.beside else { return Ok(()) };
         let Some(tunnel) = upgrade.tunnel.take() else { return Ok(()) };
         match self.shared.close_tunnel(&mut self.channel, &tunnel) {
             Closed::Declined(carry) => {

@@ -88,6 +88,7 @@ pub(super) struct Cache {
     shapes: Vec<[Shapes; 2]>,
     methods: Vec<Py<PyString>>,
     http10: Py<PyString>,
+    http2: Py<PyString>,
     remote_addr: Option<Py<PyString>>,
     /// Ports by their low bits: as many clients as that keep theirs while they are connected.
     remote_ports: Vec<Option<(u16, Py<PyString>)>>,
@@ -101,6 +102,7 @@ impl Cache {
             shapes: (0..listeners).map(|_| <[Shapes; 2]>::default()).collect(),
             methods: methods.map(|name| PyString::intern(py, name).unbind()).into(),
             http10: PyString::intern(py, "HTTP/1.0").unbind(),
+            http2: PyString::intern(py, "HTTP/2.0").unbind(),
             remote_addr: None,
             remote_ports: (0..PORTS).map(|_| None).collect(),
         })
@@ -164,8 +166,10 @@ impl Cache {
         if let Some(query) = head.query {
             environ.set_item(&keys.query_string, latin1(py, query.of(bytes))?)?;
         }
-        if head.version == Version::Http10 {
-            environ.set_item(&keys.server_protocol, self.http10.bind(py))?;
+        if head.version != Version::Http11 {
+            let is_http2 = head.version == Version::Http2;
+            let protocol = if is_http2 { &self.http2 } else { &self.http10 };
+            environ.set_item(&keys.server_protocol, protocol.bind(py))?;
         }
         self.remote_port(environ, keys, request.link)?;
         let client = request.link.remote_addr.as_bytes();

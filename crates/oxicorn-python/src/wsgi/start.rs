@@ -185,7 +185,7 @@ fn hint(slot: &Slot, headers: &Bound<'_, PyAny>) -> PyResult<()> {
     early_hints(&pairs, &mut bytes)
         .map_err(|bad| PyValueError::new_err(format!("early hints refused: {bad}")))?;
     let mut live = slot.borrow()?;
-    if live.phase() != Phase::Open && live.facts().version == Version::Http11 {
+    if live.phase() != Phase::Open && live.facts().version != Version::Http10 {
         live.send_interim(&bytes);
     }
     Ok(())

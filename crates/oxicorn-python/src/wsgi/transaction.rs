@@ -12,6 +12,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use oxicorn_http::Version;
 use oxicorn_http::h1::encode::{BodyFraming, BodyWriter, RequestFacts, ResponseHead, error_page};
 use oxicorn_worker::{BodyError, Exchange, Gone, Sent};
 use pyo3::exceptions::PyRuntimeError;
@@ -473,7 +474,9 @@ impl Live {
     /// Ends a response that went well so far; `clean` is false when the connection must close.
     pub(crate) fn finish(&mut self, clean: bool) {
         let body_bytes = self.writer.sent();
-        let persistent = clean && self.persistent && !self.gone && !self.excess;
+        // A stream ends where the response does, so that more than was announced can do no harm.
+        let is_exact = !self.excess || self.facts.version == Version::Http2;
+        let persistent = clean && self.persistent && !self.gone && is_exact;
         self.exchange().finish(body_bytes, persistent);
     }
 
@@ -540,6 +543,8 @@ pub(crate) fn send_error_page(
     let head = page.windows(4).position(|four| four == b"\r\n\r\n").map_or(page.len(), |at| at + 4);
     exchange.set_status(status);
     let sent = exchange.send(&page);
-    exchange.finish((page.len() - head) as u64, false);
+    // A stream ends with its response, whole as it is.
+    let persistent = exchange.facts().version == Version::Http2;
+    exchange.finish((page.len() - head) as u64, persistent);
     sent.map(drop)
 }

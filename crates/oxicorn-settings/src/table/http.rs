@@ -1,7 +1,9 @@
 //! Details of the protocol.
 
-use super::{MOST, nothing};
+use super::nothing;
 use crate::setting::{Kind, Section, Setting, Support};
+use crate::settings::HttpProtocol;
+use crate::value::Unfit;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
@@ -120,10 +122,26 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "LIST",
         kind: Kind::Text,
         default: "h1",
-        short: "Protocols that are offered: h1 or h2",
-        long: "HTTP/2 belongs to TLS.",
-        support: Support::Rejected("let a proxy in front speak HTTP/2"),
-        apply: nothing,
+        short: "Protocols that are offered inside TLS: h1, h2 or both",
+        long: "Separated by commas, the preferred one first: `h2,h1` is for browsers. A client that \
+               does not ask is served by HTTP/1. Without TLS see `http2_cleartext`.",
+        support: Support::Works,
+        apply: |settings, value| {
+            let expected = || Unfit::from("`h1`, `h2`, or both separated by a comma");
+            settings.http_protocols.clear();
+            for name in value.text()?.split(',') {
+                let protocol = match name.trim().to_lowercase().as_str() {
+                    "h1" => HttpProtocol::Http1,
+                    "h2" => HttpProtocol::Http2,
+                    _ => return Err(expected()),
+                };
+                if settings.http_protocols.contains(&protocol) {
+                    return Err(expected());
+                }
+                settings.http_protocols.push(protocol);
+            }
+            Ok(())
+        },
     },
     Setting {
         name: "http2_cleartext",
@@ -133,21 +151,32 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["off", "prior-knowledge", "upgrade", "both"]),
         default: "off",
         short: "Accept HTTP/2 without TLS",
-        long: "For proxies that speak it to the server.",
-        support: Support::Rejected("let the proxy speak HTTP/1.1 to oxicorn"),
-        apply: nothing,
+        long: "With `prior-knowledge` a connection may begin with HTTP/2 at once, as proxies do that \
+               are told to; only one from a trusted peer (`forwarded_allow_ips`, or the `trusted` \
+               key of the `proxy` group). Any other is answered by HTTP/1.1 as before. The upgrade \
+               from HTTP/1.1, which RFC 9113 has withdrawn, is never taken: with `both` only prior \
+               knowledge counts, with `upgrade` clients go on by HTTP/1.1.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.http2_cleartext = matches!(value.text()?.as_str(), "prior-knowledge" | "both");
+            Ok(())
+        },
     },
     Setting {
         name: "http2_max_concurrent_streams",
         section: Section::Http,
         flags: &["--http2-max-concurrent-streams"],
         meta: "N",
-        kind: Kind::Integer { min: 1, max: MOST },
+        kind: Kind::Integer { min: 1, max: i32::MAX as u64 },
         default: "100",
         short: "Most streams of an HTTP/2 connection at a time",
-        long: "Belongs to HTTP/2.",
-        support: Support::WarnIgnored("this version does not speak HTTP/2"),
-        apply: nothing,
+        long: "More are refused, and the client may try them again. A stream that its client gives \
+               up counts as long as the application works for it.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.http2_max_concurrent_streams = value.number()?;
+            Ok(())
+        },
     },
     Setting {
         name: "http2_initial_window_size",
@@ -157,9 +186,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Integer { min: 0, max: i32::MAX as u64 },
         default: "65535",
         short: "First window of an HTTP/2 stream",
-        long: "Belongs to HTTP/2.",
-        support: Support::WarnIgnored("this version does not speak HTTP/2"),
-        apply: nothing,
+        long: "Bytes of a request body that a client may send before it hears that they were taken. \
+               A larger window makes uploads from far away faster. With 0 no body can be sent.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.http2_initial_window_size = value.number()?;
+            Ok(())
+        },
     },
     Setting {
         name: "http2_max_frame_size",
@@ -169,21 +202,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::Integer { min: 16384, max: 16777215 },
         default: "16384",
         short: "Most bytes of an HTTP/2 frame",
-        long: "Belongs to HTTP/2.",
-        support: Support::WarnIgnored("this version does not speak HTTP/2"),
-        apply: nothing,
+        long: "What a client may send in one frame; no request is limited by it.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.http2_max_frame_size = value.number()?;
+            Ok(())
+        },
     },
     Setting {
         name: "http2_max_header_list_size",
         section: Section::Http,
         flags: &["--http2-max-header-list-size"],
         meta: "N",
-        kind: Kind::Integer { min: 0, max: MOST },
+        kind: Kind::Integer { min: 0, max: 1 << 30 },
         default: "65536",
         short: "Most bytes of the fields of an HTTP/2 request",
-        long: "Belongs to HTTP/2.",
-        support: Support::WarnIgnored("this version does not speak HTTP/2"),
-        apply: nothing,
+        long: "Counted as RFC 9113 does, with 32 bytes for each field; above it 431. With 0 it is \
+               16 MiB. The limits of HTTP/1 (`limit_request_fields`, `limit_request_field_size`, \
+               `limit_request_line`) hold as well.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.http2_max_header_list_size = value.number()?;
+            Ok(())
+        },
     },
     Setting {
         name: "http_parser",

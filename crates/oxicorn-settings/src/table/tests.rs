@@ -86,6 +86,7 @@ fn every_working_setting_has_a_field() {
             Kind::Networks => "10.0.0.0/8",
             Kind::WorkerClass => "gthread",
             Kind::Text if setting.name == "health_path" => "/else",
+            Kind::Text if setting.name == "http_protocols" => "h2,h1",
             Kind::List | Kind::Names | Kind::Text | Kind::TextOrEmpty => "else",
         };
         let value = setting.kind.parse(&Raw::text(text));

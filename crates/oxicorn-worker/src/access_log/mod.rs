@@ -74,6 +74,7 @@ impl<'a> AccessRecord<'a> {
             protocol: match head.version {
                 oxicorn_http::Version::Http10 => b"HTTP/1.0",
                 oxicorn_http::Version::Http11 => b"HTTP/1.1",
+                oxicorn_http::Version::Http2 => b"HTTP/2.0",
             },
             head: Some((head, bytes)),
             ..Self::default()

@@ -34,6 +34,8 @@ impl ResponseHead {
         self.out.extend_from_slice(match version {
             Version::Http10 => b"HTTP/1.0 ",
             Version::Http11 => b"HTTP/1.1 ",
+            // Nobody sees it but who makes frames of it.
+            Version::Http2 => b"HTTP/2.0 ",
         });
         self.out.extend_from_slice(status);
         self.out.extend_from_slice(b"\r\n");
@@ -123,8 +125,9 @@ impl ResponseHead {
         server: Option<&[u8]>,
     ) -> (BodyFraming, bool) {
         let (framing, length) = self.framing(request, known_length);
-        let persistent =
-            request.persistent && !self.wants_close && framing != BodyFraming::UntilClose;
+        // A response ends its stream in HTTP/2, and nothing else.
+        let persistent = request.version == Version::Http2
+            || (request.persistent && !self.wants_close && framing != BodyFraming::UntilClose);
 
         if let Some(server) = server.filter(|_| !self.has_server) {
             put_field(&mut self.out, b"Server", server);
@@ -174,7 +177,8 @@ impl ResponseHead {
         match (self.content_length.or(known_length), request.version) {
             (Some(length), _) => (BodyFraming::Length(length), Some(length)),
             (None, Version::Http11) => (BodyFraming::Chunked, None),
-            (None, Version::Http10) => (BodyFraming::UntilClose, None),
+            // In HTTP/2 that is the end of the stream.
+            (None, Version::Http10 | Version::Http2) => (BodyFraming::UntilClose, None),
         }
     }
 }

@@ -1,0 +1,233 @@
+"""Clients that make work for nothing: each flood has a bound, and nobody else notices."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from hyperframe.frame import HeadersFrame, RstStreamFrame
+
+from support import eventually
+from support.http2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, Http2Peer, fields
+
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
+
+
+def memory(server) -> int:
+    """Kibibytes of the workers."""
+    total = 0
+    for pid in server.workers():
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += int(status.split("VmRSS:")[1].split()[0])
+    return total
+
+
+@pytest.fixture
+def bounded(serve2, dial2):
+    """A server and a way to connect; in the end it is well and has not grown."""
+    server = serve2("sleepy", "--threads", "2")
+    first = dial2(server)
+    assert first.response(first.get()).status == 200
+    before, workers = memory(server), server.workers()
+    yield server, lambda **how: dial2(server, **how)
+    last = dial2(server)
+    assert last.response(last.get("/well")).body == b"/well"
+    assert server.workers() == workers
+    assert memory(server) - before < 24 * 1024
+
+
+FLOODS = {
+    "ping": (PING, 0, 0, bytes(8)),
+    "settings": (SETTINGS, 0, 0, b""),
+    "settings with values": (SETTINGS, 0, 0, bytes([0, 4, 0, 0, 255, 255])),
+    "priority": (PRIORITY, 0, 1, bytes([0, 0, 0, 0, 1])),
+    "window": (WINDOW, 0, 0, bytes([0, 0, 0, 1])),
+    "unknown": (77, 0, 0, b"x"),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_frames_that_carry_nothing_end_the_connection(bounded, name):
+    server, connect = bounded
+    kind, flags, stream, payload = FLOODS[name]
+    peer = connect()
+    peer.round_trip()
+    for _ in range(100):
+        for _ in range(100):
+            peer.raw_frame(kind, flags, stream, payload)
+    assert peer.ended() == ENHANCE_YOUR_CALM
+    eventually(lambda: "carry nothing" in server.log())
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(bounded):
+    """PING and SETTINGS in the number that is permitted, from a client that takes no answer."""
+    _, connect = bounded
+    peer = connect()
+    for _ in range(450):
+        peer.raw_frame(PING, 0, 0, bytes(8))
+        peer.raw_frame(SETTINGS, 0, 0, b"")
+    peer.until(lambda: len(peer.pongs) == 450)
+
+
+def test_rapid_reset(bounded):
+    """CVE-2023-44487: the application never works for more than the permitted streams."""
+    _, connect = bounded
+    peer = connect()
+    peer.round_trip()
+    for _ in range(100):
+        frames = []
+        for _ in range(100):
+            stream = peer.next_stream()
+            head = peer.encoder.encode(fields("/20"))
+            frames.append(HeadersFrame(stream, head, flags=["END_HEADERS", "END_STREAM"]))
+            frames.append(RstStreamFrame(stream, error_code=CANCEL))
+        peer.send_frame(*frames)
+    assert peer.ended() == ENHANCE_YOUR_CALM
+
+
+def test_reset_streams_keep_their_place_while_the_application_works(serve2, dial2):
+    server = serve2("sleepy", "--http2-max-concurrent-streams", "2", "--threads", "4")
+    peer = dial2(server)
+    peer.round_trip()
+    slow = [peer.get("/6000") for _ in range(2)]
+    peer.round_trip()
+    for stream in slow:
+        peer.reset(stream)
+    refused = peer.response(peer.get("/refused"))
+    assert refused.reset == 7
+
+    def has_room() -> bool:
+        return peer.response(peer.get("/fine")).status == 200
+
+    eventually(has_room)
+
+
+def test_made_you_reset(bounded):
+    """CVE-2025-8671: the client has the server reset streams, by faults of its own."""
+    _, connect = bounded
+    peer = connect()
+    peer.round_trip()
+    for _ in range(2000):
+        stream = peer.get("/20")
+        peer.raw_frame(WINDOW, 0, stream, bytes(4))
+    assert peer.ended() is not None
+
+
+def test_continuation(bounded):
+    """CVE-2024-27316: a head that never ends."""
+    _, connect = bounded
+    peer = connect()
+    peer.round_trip()
+    peer.raw_frame(HEADERS, 1, peer.next_stream(), peer.encoder.encode(fields()))
+    for number in range(10_000):
+        peer.raw_frame(CONTINUATION, 0, 1, b"\0\1a\1b" if number % 2 else b"")
+    assert peer.ended() is not None
+
+
+def test_empty_data(bounded):
+    """CVE-2019-9518."""
+    _, connect = bounded
+    peer = connect()
+    stream = peer.headers(fields("/", "POST"), end=False)
+    for _ in range(20_000):
+        peer.raw_frame(DATA, 0, stream, b"")
+    assert peer.ended() == ENHANCE_YOUR_CALM
+
+
+def test_data_of_padding(bounded):
+    _, connect = bounded
+    peer = connect()
+    stream = peer.headers(fields("/", "POST"), end=False)
+    for _ in range(5000):
+        peer.raw_frame(DATA, 8, stream, b"\x05" + bytes(5))
+    assert peer.ended() == ENHANCE_YOUR_CALM
+
+
+def test_hpack_bomb(bounded):
+    """CVE-2016-6581: few bytes that stand for many."""
+    _, connect = bounded
+    peer = connect()
+    peer.round_trip()
+    big = [("x-bomb", "x" * 4000)]
+    block = peer.encoder.encode([*fields(), *big])
+    block += peer.encoder.encode(big) * 3000
+    peer.raw_frame(HEADERS, 5, peer.next_stream(), block)
+    stream = peer.stream(1)
+    while not (stream.is_over or stream.reset is not None) and peer.step():
+        pass
+    assert peer.is_closed or stream.status == 431 or stream.reset is not None
+
+
+def test_zero_windows_are_given_up(serve2, dial2):
+    server = serve2("sized", "--client-send-timeout", "1", "--threads", "2")
+    peer = dial2(server, windows=False)
+    streams = [peer.get("/1000000") for _ in range(5)]
+    for stream in streams:
+        assert peer.response(stream).reset == CANCEL
+    other = dial2(server)
+    assert len(other.response(other.get("/100000")).body) == 100_000
+
+
+def test_a_window_of_nothing_at_all_is_given_up(serve2, dial2):
+    server = serve2("sized", "--client-send-timeout", "1")
+    peer = dial2(server, windows=False)
+    peer.raw_frame(SETTINGS, 0, 0, bytes([0, 4, 0, 0, 0, 0]))
+    assert peer.response(peer.get("/1000")).reset == CANCEL
+
+
+def test_a_client_that_reads_nothing_is_cut(serve2, dial2):
+    server = serve2("sized", "--client-send-timeout", "1")
+    peer = dial2(server)
+    peer.window(0, 1 << 30)
+    for _ in range(50):
+        stream = peer.get("/2000000")
+        peer.window(stream, 1 << 28)
+    eventually(lambda: server.connections() == 0)
+    other = dial2(server)
+    assert other.response(other.get("/10")).status == 200
+
+
+def test_slow_heads_end_the_connection(serve2, dial2):
+    server = serve2("hello", "--client-head-timeout", "1")
+    for begin in (slow_preface, slow_frame, slow_head):
+        peer = dial2(server, begin=begin is not slow_preface)
+        begin(peer)
+        assert peer.ended() in (None, NO_ERROR, ENHANCE_YOUR_CALM)
+
+
+def slow_preface(peer: Http2Peer) -> None:
+    peer.send(b"PRI * HTTP/2.0\r\n\r\nSM")
+
+
+def slow_frame(peer: Http2Peer) -> None:
+    peer.round_trip()
+    peer.send(b"\0\0\x10\1")
+
+
+def slow_head(peer: Http2Peer) -> None:
+    peer.round_trip()
+    peer.raw_frame(HEADERS, 1, 1, peer.encoder.encode(fields()))
+
+
+def test_slow_bodies_get_408(serve2, dial2):
+    server = serve2("mirror", "--client-body-grace", "1")
+    peer = dial2(server)
+    slow = peer.headers(fields("/", "POST"), end=False)
+    peer.data(slow, b"x")
+    assert peer.response(peer.get("/meanwhile")).status == 200
+    assert peer.response(slow).status == 408
+    assert peer.response(peer.get("/after")).status == 200
+    eventually(lambda: " 408 " in server.access_log())
+
+
+def test_a_flood_does_not_stop_a_drain(serve2, dial2):
+    server = serve2("hello", "--graceful-timeout", "3")
+    peer = dial2(server)
+    peer.pings = False
+    peer.response(peer.get())
+    stream = peer.headers(fields("/", "POST"), end=False)
+    peer.round_trip()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert stream

@@ -1,0 +1,174 @@
+"""HTTP/2 inside TLS, with clients as they are."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from support import eventually
+from support.certificates import Authority
+from support.http2 import NO_ERROR, Http2Peer
+
+NAME = "shop.example"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def pair(authority):
+    return authority.issue(NAME, "localhost", "127.0.0.1")
+
+
+@pytest.fixture
+def secure(serve, pair):
+    """Serves both protocols inside TLS, HTTP/2 first."""
+    chain, key = pair
+    options = ("--certfile", str(chain), "--keyfile", str(key), "--http-protocols", "h2,h1")
+    return lambda app, *more, **other: serve(app, *options, *more, **other)
+
+
+@pytest.fixture
+def dial_tls(authority):
+    """Opens TLS connections that offer these protocols, and closes them with the test."""
+    sockets = []
+
+    def connect(server, *protocols: str) -> ssl.SSLSocket:
+        context = authority.context()
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        sockets.append(context.wrap_socket(server.connect(), server_hostname=NAME))
+        return sockets[-1]
+
+    yield connect
+    for sock in sockets:
+        sock.close()
+
+
+@pytest.fixture(params=[(), ("--threads", "3"), ("-k", "gevent")], ids=["one", "threads", "gevent"])
+def kind(request) -> tuple[str, ...]:
+    return request.param
+
+
+def test_the_handshake_decides(secure, dial_tls, kind):
+    server = secure("mirror", *kind)
+    sock = dial_tls(server, "h2", "http/1.1")
+    assert sock.selected_alpn_protocol() == "h2"
+    peer = Http2Peer(sock)
+    for number in range(3):
+        told = json.loads(peer.response(peer.get(f"/{number}")).body)
+        assert (told["protocol"], told["scheme"]) == ("HTTP/2.0", "https")
+    assert dial_tls(server, "http/1.1").selected_alpn_protocol() == "http/1.1"
+    plain = dial_tls(server)
+    assert plain.selected_alpn_protocol() is None
+    plain.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert plain.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_http2_is_not_guessed_inside_tls(secure, dial_tls):
+    """Without ALPN there is no HTTP/2 inside TLS (RFC 9113, section 3.3)."""
+    server = secure("mirror", "--http2-cleartext", "prior-knowledge")
+    sock = dial_tls(server)
+    sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert sock.recv(1000).startswith((b"HTTP/1.1 505 ", b"HTTP/1.1 400 "))
+
+
+def test_it_is_not_offered_unless_asked_for(serve, pair, dial_tls):
+    chain, key = pair
+    server = serve("mirror", "--certfile", str(chain), "--keyfile", str(key))
+    assert dial_tls(server, "h2", "http/1.1").selected_alpn_protocol() == "http/1.1"
+
+
+@pytest.mark.parametrize("size", [1, 200_000, 3_000_000])
+def test_bodies_are_whole_both_ways(secure, authority, kind, size):
+    server = secure("mirror", *kind)
+    url = server.url.replace("http:", "https:")
+    with httpx.Client(http2=True, verify=authority.context(), timeout=60) as client:
+        for _ in range(2):
+            response = client.post(url, content=b"x" * size)
+            assert (response.http_version, response.status_code) == ("HTTP/2", 200)
+            assert len(response.json()["body"]) == size
+
+
+def test_a_stop_says_goodbye(secure, dial_tls):
+    server = secure("sleepy", "--threads", "2")
+    peer = Http2Peer(dial_tls(server, "h2"))
+    stream = peer.get("/1500")
+    peer.round_trip()
+    server.signal(signal.SIGTERM)
+    assert peer.response(stream).body == b"/1500"
+    assert peer.ended() == NO_ERROR
+    assert server.wait() == 0
+
+
+def test_a_client_that_resets_ends_the_iteration(secure, dial_tls, kind):
+    server = secure("responses", *kind)
+    peer = Http2Peer(dial_tls(server, "h2"))
+    stream = peer.get("/endless")
+    peer.until(lambda: peer.stream(stream).body)
+    peer.reset(stream)
+    eventually(lambda: "closed /endless" in server.log())
+
+
+def run(*command: str) -> str:
+    """What a program prints; it has to end well."""
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed")
+    ended = subprocess.run(command, capture_output=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended
+    return ended.stdout.decode(errors="replace")
+
+
+def test_curl(secure, authority):
+    server = secure("mirror", "--threads", "2")
+    url = f"https://localhost:{server.port}/"
+    printed = run(
+        "curl", "-sS", "--fail", "--parallel", "--cacert", str(authority.file),
+        "-w", "%{http_version}\\n",
+        *[part for number in range(20) for part in ("-o", "/dev/null", f"{url}{number}")],
+    )  # fmt: skip
+    assert printed.split() == ["2"] * 20
+    old = ("-sS", "--http1.1", "--cacert", str(authority.file), "-o", "/dev/null")
+    assert run("curl", *old, "-w", "%{http_version}", url) == "1.1"
+
+
+def test_h2load(secure):
+    server = secure("sized", "--threads", "2")
+    printed = run(
+        "h2load", "-n", "2000", "-c", "4", "-m", "50", f"https://127.0.0.1:{server.port}/5000"
+    )
+    assert "2000 succeeded, 0 failed" in printed
+    assert "Application protocol: h2" in printed
+
+
+def test_a_browser_loads_a_page_with_its_assets(secure, pair, tmp_path):
+    """Chromium, headless; it takes this one key for good, whoever signed it."""
+    server = secure("page", "--threads", "2")
+    certificate = x509.load_pem_x509_certificate(pair[0].read_bytes())
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
+    dom = run(
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path}", f"--ignore-certificate-errors-spki-list={pin}",
+        "--virtual-time-budget=20000", "--dump-dom", f"https://localhost:{server.port}/",
+    )  # fmt: skip
+    told = re.search(r'<p id="told">(.*?)</p>', dom)[1].split()
+    assert told[-1] == "ran=first,second"
+    assert {entry.partition("=")[0] for entry in told[:-1]} >= {
+        "/", "/style.css", "/first.js", "/second.js", "/image.svg",
+    }  # fmt: skip
+    assert {entry.partition("=")[2] for entry in told[:-1]} == {"h2"}
+    eventually(lambda: server.access_log().count("HTTP/2.0") >= 5)
