@@ -2,7 +2,7 @@
 //!
 //! [`Credentials`] read files and publish what they hold to the workers of a master, or to the one
 //! worker there is; a worker's [`Terminator`] makes rustls' configuration of it, anew when there is
-//! something new; each connection has a [`Session`]. Protocol and cryptography are rustls'.
+//! something new; each connection has a session. Protocol and cryptography are rustls'.
 
 mod bundle;
 mod certificates;
