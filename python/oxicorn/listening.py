@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oxicorn import _oxicorn
-from oxicorn.errors import CannotStart, reason_of
+from oxicorn.errors import CannotStart, Error, reason_of
 
 __all__ = ["adopt", "handed_over", "listen"]
 
@@ -43,14 +43,19 @@ def listen(
 
 
 def handed_over() -> list[str]:
-    """Sockets that a service manager has opened for this process; told once."""
+    """Sockets that a service manager has opened for this process; told once.
+
+    Raises `Error` where `LISTEN_FDS` is no number (sd_listen_fds(3)).
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
+    told = os.environ.get("LISTEN_FDS", "0")
+    if not (told.isascii() and told.isdigit()):
+        raise Error(f"LISTEN_FDS is {told!r}, not a number of sockets: unset it, or LISTEN_PID")
     # They are not meant for programs that the application starts.
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
-    return [f"fd://{number}" for number in range(3, 3 + count)]
+    return [f"fd://{number}" for number in range(3, 3 + int(told))]
 
 
 def adopt(number: int) -> _oxicorn.Listener:

@@ -98,8 +98,9 @@ _LOOPS = {
     "tornado": "oxicorn.tornado.HTTPServer",
 }
 
-# The handlers that a process starts with: a program that has set others wants to keep them.
-_UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler)
+# The handlers that a process starts with: a program that has set others wants to keep them. Of a
+# background job a shell has the interrupt ignored.
+_UNTOUCHED = (signal.SIG_DFL, signal.default_int_handler, signal.SIG_IGN)
 
 
 @dataclass
@@ -496,7 +497,11 @@ def _signals() -> Iterator[int | None]:
         with contextlib.suppress(OSError):
             os.write(writer, bytes((number,)))
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, tell)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield reader

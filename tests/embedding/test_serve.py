@@ -37,6 +37,27 @@ def test_signal_ends_serve_and_the_program_goes_on(program, number, threads):
     assert "Traceback" not in it.log()
 
 
+def test_an_interrupt_that_is_ignored_stays_so(program):
+    """As in a program that a script starts in the background."""
+    it = program(
+        """
+        import signal
+        import oxicorn
+        from apps.hello import app
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        oxicorn.serve(app, port=0)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        print("goes on")
+        """
+    )
+    assert it.fetch() == b"hello\n"
+    it.signal(signal.SIGINT)
+    assert it.fetch() == b"hello\n"
+    assert it.ends(signal.SIGTERM) == 0
+    assert it.out() == "goes on\n"
+
+
 def test_serve_forever_ends_on_ctrl_c(program):
     it = program(
         """
@@ -102,7 +123,7 @@ def test_second_ctrl_c_breaks_into_the_application(program, talk):
     peer: Peer = talk(it.address())
     peer.send(REQUEST)
     eventually(lambda: it.out() == "inside\n")
-    it.process.send_signal(signal.SIGINT)
+    it.signal(signal.SIGINT)
     assert peer.closed_by_server()
     assert it.ends(signal.SIGINT) == 0
     assert it.out().endswith("goes on\n")

@@ -117,6 +117,27 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="h
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
+NO_NUMBER = """
+import os, sys
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="two")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_activation_with_no_number_is_an_error(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", NO_NUMBER, *command(), "apps.hello:app"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert process.returncode == 1
+    assert "LISTEN_FDS is 'two', not a number of sockets" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 LISTENING = """
 import os
 
