@@ -25,6 +25,7 @@ pub mod published;
 pub mod scoreboard;
 pub mod spool;
 pub mod stream;
+pub mod thread;
 pub mod waker;
 pub mod watch;
 

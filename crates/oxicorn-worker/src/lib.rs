@@ -28,6 +28,7 @@ mod health;
 mod http2;
 mod json;
 mod local_time;
+mod monitor;
 mod outbox;
 mod poller;
 mod queue;

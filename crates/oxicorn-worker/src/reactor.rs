@@ -180,6 +180,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// One number per application thread, odd while it is inside the application.
     pub(crate) sequences: Vec<AtomicU32>,
+    /// The application threads that have begun, as the kernel knows them.
+    pub(crate) threads: Vec<OnceLock<oxicorn_os::thread::Thread>>,
     /// Whether the holder of the token is in a poll that waits.
     pub(crate) waiting: AtomicBool,
     /// Whether the holder of the token has polled, and waits for the interpreter.
@@ -243,6 +245,7 @@ impl Shared {
         };
         let shared = Self {
             sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
+            threads: (0..config.threads.max(1)).map(|_| OnceLock::new()).collect(),
             hosted: false,
             calls: config.threads,
             watch: Watch::new(&config),

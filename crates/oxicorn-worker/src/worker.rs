@@ -1,19 +1,18 @@
 //! A worker: its application threads and its monitor, from start to stop.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use oxicorn_os::epoll::wait_either;
 use oxicorn_os::passage::Passage;
 use oxicorn_os::scoreboard::{Slot, State};
 
 use crate::access_log::AccessLog;
 use crate::poller::Poller;
 use crate::reactor::{Core, Phase, Shared};
-use crate::token::{Holder, Next};
+use crate::token::Next;
 use crate::{Application, Config, Park, Stuck};
 
 /// What a signal means to the worker.
@@ -207,6 +206,9 @@ impl Shared {
     /// The life of an application thread: run what is queued, poll, or wait for one of the others.
     fn application_thread(self: &Arc<Self>, index: usize) {
         let mut poller = Poller::new(Some(index));
+        if let Some(thread) = self.threads.get(index) {
+            let _ = thread.set(oxicorn_os::thread::Thread::current());
+        }
         loop {
             if index == 0 && !self.app.checkpoint() {
                 self.stop();
@@ -344,115 +346,6 @@ impl Shared {
         }
     }
 
-    /// Has the monitor look around again, if it sleeps.
-    pub(crate) fn wake_monitor(&self) {
-        if self.parked.load(Ordering::SeqCst)
-            && let Some(monitor) = self.monitor.get()
-        {
-            monitor.unpark();
-        }
-    }
-
-    /// The life of the monitor: see that somebody polls, also while the application takes long.
-    fn watch_over(self: &Arc<Self>) {
-        let mut poller = Poller::new(None);
-        let mut seen = Vec::new();
-        let mut quiet = 0;
-        let mut stuck = 0;
-        let mut calm = 0;
-        loop {
-            // A look costs some 15 µs: its share shows where requests are short and many. With
-            // more threads than one the length of each call counts, and the clock must keep up.
-            let resting = self.config.threads == 1 && calm > CALM_TICKS;
-            thread::sleep(if resting { RESTING_TICK } else { TICK });
-            if !resting || self.watch.is_some() {
-                // Keeps the coarse clock going.
-                poller.now = self.clock.now();
-                self.look_at_deadlines(&mut poller);
-            }
-            let sequences: Vec<u32> =
-                self.sequences.iter().map(|sequence| sequence.load(Ordering::Acquire)).collect();
-            let changed = sequences != seen;
-            let mut core = self.lock();
-            if core.phase == Phase::Stopped {
-                return;
-            }
-            let poll = match core.token.holder() {
-                Holder::Thread(index) => {
-                    let sequence = sequences.get(index).copied().unwrap_or(0);
-                    let inside = seen.get(index) == Some(&sequence) && sequence % 2 == 1;
-                    let barred = self.barred.load(Ordering::SeqCst);
-                    stuck = if inside || barred { stuck + 1 } else { 0 };
-                    let patience = if inside { STUCK_TICKS } else { BARRED_TICKS };
-                    stuck >= patience && core.token.holder_is_stuck(self.config.threads)
-                }
-                Holder::Nobody => core.token.nobody_polls(),
-                Holder::Monitor => true,
-            };
-            let wake = core.token.has_permits();
-            drop(core);
-            if wake {
-                self.followers.notify_one();
-            }
-            calm = if stuck > 0 || poll { 0 } else { u32::saturating_add(calm, 1) };
-            quiet = if changed || !self.waiting.load(Ordering::SeqCst) { 0 } else { quiet + 1 };
-            seen = sequences;
-            if poll {
-                self.monitor_polls(&mut poller);
-                stuck = 0;
-            } else if quiet > QUIET_TICKS {
-                self.park_monitor();
-                quiet = 0;
-            }
-        }
-    }
-
-    /// Sleeps until a waiting poll returns.
-    fn park_monitor(&self) {
-        self.parked.store(true, Ordering::SeqCst);
-        // The poll that waits looks at `parked` after it cleared `waiting`: one of the two is seen.
-        while self.waiting.load(Ordering::SeqCst) && self.lock().phase != Phase::Stopped {
-            let patience = self.patience_with_requests(self.clock.now()).min(MONITOR_SLEEP);
-            if patience.is_zero() {
-                break;
-            }
-            thread::park_timeout(patience);
-        }
-        self.parked.store(false, Ordering::SeqCst);
-    }
-
-    /// Polls while no application thread can.
-    fn monitor_polls(self: &Arc<Self>, poller: &mut Poller) {
-        loop {
-            poller.now = self.clock.now();
-            poller.lost = false;
-            let mut core = self.lock();
-            if core.token.holder() != Holder::Monitor || core.phase == Phase::Stopped {
-                return;
-            }
-            let begins = self.leave_new_connections_to_siblings(&mut core);
-            let offers = !core.ready.is_empty() && self.hands_over();
-            let most = if offers { OFFER } else { MONITOR_POLL };
-            let patience = self.patience(&core, poller.now).min(most);
-            self.show_load(&core);
-            drop(core);
-            let patience = patience.min(self.patience_with_requests(poller.now));
-            if begins && self.hands_over() {
-                self.take_in(poller);
-                self.offer();
-            }
-            wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
-            self.kick.reset();
-            poller.now = self.clock.now();
-            self.look_at_deadlines(poller);
-            self.housekeeping(poller);
-            self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
-            self.handle_events(poller);
-            self.take_back(poller);
-            self.offer();
-        }
-    }
-
     /// Shows that a call gets on which may last for long, as it sends or waits for its client.
     ///
     /// Not with one thread: there `timeout` limits a request with all of its response.
@@ -478,30 +371,13 @@ impl Shared {
         }
     }
 
-    fn show_load(&self, core: &Core) {
+    pub(crate) fn show_load(&self, core: &Core) {
         if let Some(slot) = &self.control.slot {
             slot.set_load(core.slots.len(), core.ready.len());
         }
     }
 }
 
-/// How often the monitor looks around while there is activity.
-const TICK: Duration = Duration::from_millis(1);
-/// The same after [`CALM_TICKS`] in which every call was over before the next look.
-const RESTING_TICK: Duration = Duration::from_millis(8);
-const CALM_TICKS: u32 = 250;
-/// Looks without activity after which it sleeps.
-const QUIET_TICKS: u32 = 20;
-/// Looks at the same call after which its thread is taken for stuck.
-const STUCK_TICKS: u32 = 2;
-/// The same for a thread that waits for the interpreter: longer than another one that computes keeps it.
-const BARRED_TICKS: u32 = 12;
-/// Longest poll of the monitor while requests wait that an idle sibling could take.
-const OFFER: Duration = Duration::from_millis(2);
-/// Longest poll of the monitor: it keeps the coarse clock going.
-const MONITOR_POLL: Duration = Duration::from_millis(20);
-/// Longest sleep of the monitor.
-const MONITOR_SLEEP: Duration = Duration::from_secs(5);
 /// How often thread 0 looks for signals while it has nothing else to do.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Of so many waits for the interpreter one is measured: it takes two readings of the clock.
