@@ -6,16 +6,16 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import oxicorn
-from oxicorn import _oxicorn, application, backlog, listening, log_setup, titles, worker
+from oxicorn import _oxicorn, application, figures, listening, log_setup, titles, worker
 from oxicorn.config import Config
 from oxicorn.errors import AppImportError, CannotStart, Error, reason_of
+from oxicorn.generation import Generation, identity, or_cannot_start
 from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
 from oxicorn.starting import Surroundings
@@ -34,34 +34,6 @@ SIGNALS = (
     signal.SIGWINCH,
     signal.SIGCHLD,
 )
-
-
-@dataclass
-class Generation:
-    """What the workers of one set share."""
-
-    cfg: Config
-    listeners: dict[str, _oxicorn.Listener]
-    """By address as the settings write it."""
-    app: Any
-    """What hooks find as `worker.app`."""
-    surroundings: Surroundings
-    credentials: _oxicorn.Credentials | None = None
-    """Certificates and keys, if TLS is spoken."""
-    passage: _oxicorn.Passage | None = None
-    """Where its workers hand connections to each other, and no others."""
-
-    @property
-    def settings(self) -> _oxicorn.Settings:
-        """The settings as the engine takes them."""
-        return self.cfg.resolve()
-
-    def where(self, addresses: Iterable[str]) -> str:
-        """How clients reach some of its listeners."""
-        texts = (self.listeners[address].text for address in addresses)
-        if self.credentials is not None:
-            texts = (text.replace("http://", "https://", 1) for text in texts)
-        return ",".join(texts)
 
 
 class Server:
@@ -99,7 +71,7 @@ class Server:
         ]
         self._notifier = Notifier()
         self._carrier = log_setup.Carrier(self)
-        self._counted = -1
+        self._figures = figures.Figures()
         self._halted: int | None = None
         """The exit code that a hook asked for."""
         self._generations: dict[int, Generation] = {}
@@ -178,7 +150,7 @@ class Server:
 
     def _start(self) -> None:
         settings = self._settings
-        self.log = self._or_cannot_start(log_setup.install, self.cfg)
+        self.log = or_cannot_start(log_setup.install, self.cfg)
         titles.set_title("master", settings)
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
@@ -192,12 +164,12 @@ class Server:
             if running is not None:
                 text = f"Already running on PID {running} (or pid file '{path}' is stale)"
                 raise CannotStart(text)
-            self._pidfile = self._or_cannot_start(_oxicorn.Pidfile, path)
+            self._pidfile = or_cannot_start(_oxicorn.Pidfile, path)
         self.call("on_starting", self)
         settings = self._settings  # the hook may have changed some
         self._queue_signals()
         if settings.user or settings.group:
-            self._or_cannot_start(_oxicorn.give_logs_to, *_identity(settings))
+            or_cannot_start(_oxicorn.give_logs_to, *identity(settings))
         self._bind(first, self._inherited())
         self.log.info("Listening at: %s (%s)", first.where(first.listeners), self.pid)
         self.log.info("Using worker: %s", self.cfg.worker_class_str)
@@ -215,39 +187,16 @@ class Server:
             self.log.error("%s", _full(error))
             raise CannotStart("") from error
 
-    def _or_cannot_start(self, function: Callable[..., Any], *args: object) -> Any:
-        try:
-            return function(*args)
-        except (OSError, ValueError) as error:
-            raise CannotStart(reason_of(error)) from error
-
-    def _bind(self, generation: Generation, old: dict[str, _oxicorn.Listener]) -> None:
-        """Opens the listeners of a generation; those that are open already stay as they are."""
-        settings = generation.settings
-        addresses = self._handed_over or [str(address) for address in settings.bind]
-        owner = _identity(settings) if settings.user or settings.group else None
-        for address in dict.fromkeys(addresses):
-            generation.listeners[address] = old.get(address) or listening.listen(
-                address,
-                self.log,
-                self._is_told_to_stop,
-                backlog=settings.backlog,
-                reuse_port=settings.reuse_port,
-                # One socket for all addresses would leave nothing to a second one for IPv4.
-                v6_only="0.0.0.0:" + address.rpartition(":")[2] in addresses,
-                umask=settings.umask,
-                owner=owner,
-            )
-        generation.credentials = self._or_cannot_start(_oxicorn.Credentials.of, settings)
-        if settings.worker_handoff and settings.workers > 1:
-            generation.passage = self._or_cannot_start(_oxicorn.Passage)
+    def _bind(self, generation: Generation, opened: dict[str, _oxicorn.Listener]) -> None:
+        addresses = self._handed_over or [str(address) for address in generation.settings.bind]
+        generation.bind(addresses, opened, self.log, self._is_told_to_stop)
 
     def _inherited(self) -> dict[str, _oxicorn.Listener]:
         """The listeners that a predecessor hands over."""
         found = {}
         handed = self._start_again.listeners if self._start_again else {}
         for address, number in handed.items():
-            found[address] = self._or_cannot_start(listening.adopt, number)
+            found[address] = or_cannot_start(listening.adopt, number)
         return found
 
     def _queue_signals(self) -> None:
@@ -279,7 +228,7 @@ class Server:
         self._be_reminded()
         own = (signals, wakeup, beat)
         while True:
-            self._count_workers()
+            self._figures.count_workers(len(self.WORKERS), self.log)
             what, first, second = self._master.next()
             self._carrier.deliver()
             try:
@@ -327,7 +276,8 @@ class Server:
             self.log.error("The new master (pid:%s) ended; this one serves on", first)
         elif what == "remind":
             self._notifier.alive()
-            self._tell_backlog()
+            if self._settings.enable_backlog_metric:
+                figures.tell_backlog(self.LISTENERS, self.log)
         elif what == "close":
             self._notifier.stopping()
             self._keep(0)
@@ -344,28 +294,10 @@ class Server:
             self.log.error("Reason: %s", reason)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def _count_workers(self) -> None:
-        """Says how many workers there are, when that has changed: a figure for StatsD."""
-        count = len(self.WORKERS)
-        if count != self._counted:
-            self._counted = count
-            extra = {"metric": "gunicorn.workers", "value": count, "mtype": "gauge"}
-            self.log.debug("%s workers", count, extra=extra)
-
     def _be_reminded(self) -> None:
         """Has the loop say `remind` as often as somebody wants to hear something."""
         wanted = [self._notifier.watchdog, 1.0 if self._settings.enable_backlog_metric else 0.0]
         self._master.remind(min(filter(None, wanted), default=0.0))
-
-    def _tell_backlog(self) -> None:
-        """Says how many connections wait, if the settings ask for it: a figure for StatsD."""
-        if not self._settings.enable_backlog_metric:
-            return
-        found = [backlog.waiting(listener.fileno()) for listener in self.LISTENERS]
-        known = [count for count in found if count is not None]
-        if known:
-            extra = {"metric": "gunicorn.backlog", "value": sum(known), "mtype": "histogram"}
-            self.log.debug("socket backlog: %s", sum(known), extra=extra)
 
     def _spawn(self, age: int, number: int, life: int, own: tuple[int, ...]) -> None:
         generation = self._generations[number]
@@ -438,14 +370,7 @@ class Server:
         self._master.let_go()
         for descriptor in foreign:
             os.close(descriptor)
-        mine = generation.listeners.values()
-        for other in self._generations.values():
-            for listener in other.listeners.values():
-                if listener not in mine:
-                    listener.close()
-            if other is not generation and other.passage is not None:
-                # What is left in it must end with the workers it belongs to.
-                other.passage.close()
+        generation.close_what_is_not_its(self._generations.values())
         self.cfg = generation.cfg
 
     def _status(self) -> str:
@@ -465,27 +390,11 @@ class Server:
             return
         generation = self._generations[self._newest]
         numbers = {name: each.fileno() for name, each in generation.listeners.items()}
-        # No signal may find the child with the master's pipe.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            pid = os.fork()
+            pid = start.fork(numbers, own, lambda: self.call("pre_exec", self), self.log)
         except OSError as error:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self.log.error("Cannot fork a new master: %s", reason_of(error))
             return
-        if pid == 0:
-            try:
-                signal.set_wakeup_fd(-1)
-                for descriptor in own:
-                    os.close(descriptor)
-                self.call("pre_exec", self)
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                start.execute(numbers)
-            except BaseException:
-                self.log.exception("Cannot start a new master")
-            finally:
-                os._exit(1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.reexec_pid = pid
         self._master.await_successor(pid)
         self.log.info("Started a new master with pid: %s", pid)
@@ -617,10 +526,6 @@ def run(
     """
     server = Server(settings, reload, start=start, app=app, load=load, program=program)
     return server.run()
-
-
-def _identity(settings: Any) -> tuple[int, int]:
-    return _oxicorn.find_identity(settings.user, settings.group)
 
 
 def _policy(settings: Any) -> tuple[int, float, float, float, bool]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 _PID, _FD = "OXICORN_PID", "OXICORN_FD"
 _OLD = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID")
@@ -40,7 +42,49 @@ class Start:
             start.predecessor = int(pid)
         return start
 
-    def execute(self, listeners: Mapping[str, int]) -> None:
+    def fork(
+        self,
+        listeners: Mapping[str, int],
+        own: Iterable[int],
+        pre_exec: Callable[[], None],
+        log: Any,
+    ) -> int:
+        """Starts the program anew in a child, without these descriptors; gives the child's number.
+
+        Raises `OSError` when there can be none.
+        """
+        # No signal may find the child with the master's pipe.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._begin(listeners, own, pre_exec, mask, log)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return pid
+
+    def _begin(
+        self,
+        listeners: Mapping[str, int],
+        own: Iterable[int],
+        pre_exec: Callable[[], None],
+        mask: Iterable[int],
+        log: Any,
+    ) -> NoReturn:
+        """In the child."""
+        try:
+            signal.set_wakeup_fd(-1)
+            for descriptor in own:
+                os.close(descriptor)
+            pre_exec()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._execute(listeners)
+        except BaseException:
+            log.exception("Cannot start a new master")
+        finally:
+            os._exit(1)
+
+    def _execute(self, listeners: Mapping[str, int]) -> None:
         """Becomes a new master with these listeners; it returns only by an `OSError`."""
         for number in listeners.values():
             os.set_inheritable(number, True)
