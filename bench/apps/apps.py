@@ -26,6 +26,8 @@ BODIES = {
     "sleep": HELLO,
     "green_sleep": HELLO,
     "flask_hello": HELLO,
+    # Flask's own spaces and order may differ.
+    "flask_record": json.dumps(RECORD).encode(),
     "django_hello": HELLO,
 }
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from oxicorn import application, config_file, daemon, log_setup, starting, workers
+from oxicorn import application, config_file, daemon, log_setup, ssl_context, starting, workers
 from oxicorn._oxicorn import CommandLine, Credentials, SettingError, Settings
-from oxicorn.errors import AppImportError, Error
+from oxicorn.config import Config
+from oxicorn.errors import AppImportError, Error, reason_of
 from oxicorn.upgrade import Start
 
 __all__ = ["main"]
@@ -106,9 +107,11 @@ def _check(settings: Settings, start: Path) -> int:
     except ValueError as error:
         return _complain(str(error), 1)
     try:
-        Credentials.of(settings)
-    except ValueError as error:
-        return _complain(str(error), 1)
+        config = Config.of(settings)
+        ssl_context.take_over(config)
+        Credentials.of(config.resolve())
+    except (OSError, ValueError) as error:
+        return _complain(reason_of(error), 1)
     try:
         application.load_for(settings, start)
     except AppImportError as error:

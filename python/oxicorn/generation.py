@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oxicorn import _oxicorn, listening
+from oxicorn import _oxicorn, listening, ssl_context
 from oxicorn.config import Config
 from oxicorn.errors import CannotStart, reason_of
 from oxicorn.starting import Surroundings
@@ -52,6 +52,7 @@ class Generation:
 
         Raises `CannotStart`, or `KeyboardInterrupt` when the server is told to stop meanwhile.
         """
+        or_cannot_start(ssl_context.take_over, self.cfg)
         settings = self.settings
         addresses = list(addresses)
         owner = identity(settings) if settings.user or settings.group else None

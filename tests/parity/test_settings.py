@@ -27,7 +27,6 @@ REFUSED = {
     "dirty_apps",
     "dirty_workers",
     "protocol",
-    "ssl_context",
     "websocket_max_message_size",
 }
 # Asking for them is warned about.

@@ -247,14 +247,6 @@ def test_settings_of_tls_do_nothing_without_a_certificate(oxicorn, broken):
     assert done.stderr.count("no TLS is spoken: set `certfile`") == 3
 
 
-def test_a_context_of_python_is_refused(oxicorn, tmp_path):
-    config = tmp_path / "settings.py"
-    config.write_text("def ssl_context(config, default_ssl_context_factory):\n    return None\n")
-    done = oxicorn("--check-config", "-c", str(config), "apps.hello:app")
-    assert done.returncode != 0
-    assert "takes no SSLContext: set certfile, keyfile" in done.stderr
-
-
 def test_an_unknown_authority_is_no_friend(mirror, dial_tls, tmp_path):
     stranger = Authority(tmp_path, "Stranger")
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):

@@ -79,6 +79,7 @@ fn sources(settings: &oxicorn_settings::Settings) -> Result<Sources, String> {
             _ => Clients::Required,
         },
         ciphers: settings.ciphers.clone(),
+        only_tls13: settings.tls_minimum_version == "1.3",
         protocols: settings.http_protocols.iter().flat_map(|protocol| names(*protocol)).collect(),
     })
 }

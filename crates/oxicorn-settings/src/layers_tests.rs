@@ -103,7 +103,7 @@ fn what_is_not_supported_stops_the_start() {
     let file = [in_file("protocol", Raw::text("uwsgi"))];
     assert_eq!(complaint(&[], &[], &file).1, 1);
     // The default asks for nothing.
-    let file = [in_file("dirty_workers", Raw::Integer(0)), in_file("ssl_context", Raw::Nothing)];
+    let file = [in_file("dirty_workers", Raw::Integer(0))];
     assert!(resolve(&[], &[], &file).is_ok());
 }
 

@@ -163,6 +163,7 @@ pub struct Settings {
     pub ca_certs: Option<String>,
     pub cert_reqs: u8,
     pub ciphers: Option<String>,
+    pub tls_minimum_version: String,
     pub tls_handshake_timeout: Duration,
     pub tls_handshake_limit: usize,
 

@@ -196,12 +196,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         meta: "",
         kind: Kind::Hook(&["config", "default_ssl_context_factory"]),
         default: "",
-        short: "Makes the context of TLS connections",
-        long: "A function of (config, default_ssl_context_factory).",
-        support: Support::Rejected(
-            "TLS is not Python's here, and takes no SSLContext: set certfile, keyfile, ca_certs, \
-             cert_reqs, ciphers or tls_certificates instead",
-        ),
+        short: "Called in the master, with TLS, for the context of connections",
+        long: "A function of (config, default_ssl_context_factory) that returns what the factory \
+               makes. TLS is not Python's here: what the function does to that context (certificate, \
+               authorities, whether clients need a certificate, ciphers, oldest version, protocols) \
+               becomes settings, also on a reload. What has no setting is an error.",
+        support: Support::Works,
         apply: nothing,
     },
 ];

@@ -89,6 +89,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "tls_minimum_version",
+        section: Section::Tls,
+        flags: &["--tls-minimum-version"],
+        meta: "VERSION",
+        kind: Kind::Choice(&["1.2", "1.3"]),
+        default: "1.2",
+        short: "Oldest version of TLS that clients may speak: 1.2 or 1.3",
+        long: "With 1.3, a client that cannot do better than TLS 1.2 gets no connection.",
+        support: Support::Works,
+        apply: |settings, value| {
+            settings.tls_minimum_version = value.text()?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "ssl_version",
         section: Section::Tls,
         flags: &["--ssl-version"],
@@ -97,7 +112,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         short: "Version of TLS; gunicorn ignores it too",
         long: "TLS 1.3 is spoken with every client that can, and TLS 1.2 with the others.",
-        support: Support::WarnIgnored("TLS 1.3 and 1.2 are spoken, and nothing older"),
+        support: Support::WarnIgnored("TLS 1.3 and 1.2 are spoken; see tls_minimum_version"),
         apply: nothing,
     },
     Setting {

@@ -49,6 +49,8 @@ pub struct Sources {
     pub clients: Clients,
     /// Ciphers of TLS 1.2, as OpenSSL lists them; all that there are if `None`.
     pub ciphers: Option<String>,
+    /// Whether TLS 1.2 is not spoken.
+    pub only_tls13: bool,
     /// What may be spoken inside (ALPN), the best first.
     pub protocols: Vec<Vec<u8>>,
 }

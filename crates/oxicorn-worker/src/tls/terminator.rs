@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use ring::digest::{SHA256, digest};
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::bundle::Bundle;
 use super::certificates::{Certificates, authorities};
@@ -114,8 +114,13 @@ pub(super) fn server_config(bundle: &Bundle, sources: &Sources) -> Result<Server
     }
     let cryptography: Arc<CryptoProvider> = Arc::new(cryptography);
     let certificates = Certificates::read(bundle, &cryptography)?;
+    let versions: &[&SupportedProtocolVersion] = if sources.only_tls13 {
+        &[&rustls::version::TLS13]
+    } else {
+        &[&rustls::version::TLS13, &rustls::version::TLS12]
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&cryptography))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(versions)
         .map_err(|error| error.to_string())?;
     let builder = match (&bundle.authorities, sources.clients) {
         (Some(pem), Clients::Optional | Clients::Required) => {
