@@ -64,7 +64,7 @@ def test_descriptors_do_not_leak(secure, dial, dial_tls):
     assert dial_tls(server).get().status == 200
 
 
-@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent", "eventlet"])
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent", "eventlet", "tornado"])
 def test_a_websocket_is_carried(secure, authority, kind):
     pytest.importorskip("flask_sock")
     server = secure("flask_sock_site", "-k", kind)
