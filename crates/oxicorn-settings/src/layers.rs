@@ -12,7 +12,7 @@ use crate::proxy::{self, ReadFile};
 use crate::setting::{Kind, Setting, Support};
 use crate::settings::{Chosen, Settings};
 use crate::table;
-use crate::value::Raw;
+use crate::value::{Raw, Value};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +153,7 @@ impl Layers<'_> {
         warn_of_danger(&mut settings);
         warn_of_limits(&mut settings);
         warn_of_plain_text(&mut settings);
+        warn_of_upgrade(&mut settings);
         self.warn_of_unknown_names(&mut settings.warnings);
         Ok(settings)
     }
@@ -272,6 +273,7 @@ fn warn_of_plain_text(settings: &mut Settings) {
         ("ca_certs", settings.ca_certs.is_some()),
         ("cert_reqs", settings.cert_reqs != 0),
         ("ciphers", settings.ciphers.is_some()),
+        ("tls_minimum_version", settings.tls_minimum_version != "1.2"),
     ];
     for (name, _) in is_set.into_iter().filter(|(_, is_set)| *is_set) {
         if let Some(chosen) = settings.chosen(name) {
@@ -279,6 +281,16 @@ fn warn_of_plain_text(settings: &mut Settings) {
                 ("no TLS is spoken: set `certfile`".into(), chosen.origin.clone());
             settings.warnings.push(Warning::Doubtful { name, advice, origin });
         }
+    }
+}
+
+/// The upgrade to HTTP/2 without TLS is never taken, so asking for it should not be silent.
+fn warn_of_upgrade(settings: &mut Settings) {
+    let asks = |chosen: &&Chosen| matches!(&chosen.value, Value::Text(mode) if mode == "upgrade" || mode == "both");
+    if let Some(chosen) = settings.chosen("http2_cleartext").filter(asks) {
+        let advice = "the upgrade from HTTP/1.1 is never taken: use `prior-knowledge`".to_owned();
+        let origin = chosen.origin.clone();
+        settings.warnings.push(Warning::Doubtful { name: "http2_cleartext", advice, origin });
     }
 }
 

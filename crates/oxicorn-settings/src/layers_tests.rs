@@ -117,6 +117,24 @@ fn what_has_no_effect_is_warned_about() {
 }
 
 #[test]
+fn an_upgrade_to_http2_is_warned_about() {
+    let expected = "http2_cleartext: the upgrade from HTTP/1.1 is never taken: use \
+                    `prior-knowledge` (gunicorn.conf.py:7)";
+    for mode in ["upgrade", "both"] {
+        assert_eq!(warnings(&[], &[in_file("http2_cleartext", Raw::text(mode))]), [expected]);
+    }
+    for mode in ["off", "prior-knowledge"] {
+        assert!(warnings(&[], &[in_file("http2_cleartext", Raw::text(mode))]).is_empty());
+    }
+}
+
+#[test]
+fn the_oldest_version_without_tls_is_warned_about() {
+    let expected = "tls_minimum_version: no TLS is spoken: set `certfile` (gunicorn.conf.py:7)";
+    assert_eq!(warnings(&[], &[in_file("tls_minimum_version", Raw::text("1.3"))]), [expected]);
+}
+
+#[test]
 fn a_limit_that_another_one_comes_before_is_warned_about() {
     let limit = |seconds| in_file("request_timeout", Raw::Integer(seconds));
     let expected = "request_timeout: with one thread, `timeout` (30 s) strikes first \
