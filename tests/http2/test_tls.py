@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
+import os
 import re
-import shutil
 import signal
 import ssl
 import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from support import eventually
 from support.certificates import Authority
+from support.front import need
 from support.http2 import NO_ERROR, Http2Peer
 
 NAME = "shop.example"
@@ -123,11 +121,18 @@ def test_a_client_that_resets_ends_the_iteration(secure, dial_tls, kind):
     eventually(lambda: "closed /endless" in server.log())
 
 
-def run(*command: str) -> str:
+def run(*command: str, home: Path | None = None) -> str:
     """What a program prints; it has to end well."""
-    if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed")
-    ended = subprocess.run(command, capture_output=True, timeout=180, check=False)
+    program = need(command[0])
+    # Where a browser looks for more than its profile.
+    own = {"HOME": str(home), "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": ""} if home else {}
+    ended = subprocess.run(
+        [program, *command[1:]],
+        capture_output=True,
+        timeout=180,
+        check=False,
+        env={**os.environ, **own},
+    )
     assert ended.returncode == 0, ended
     return ended.stdout.decode(errors="replace")
 
@@ -154,17 +159,34 @@ def test_h2load(secure):
     assert "Application protocol: h2" in printed
 
 
-def test_a_browser_loads_a_page_with_its_assets(secure, pair, tmp_path):
-    """Chromium, headless; it takes this one key for good, whoever signed it."""
+@pytest.fixture
+def browse(authority, tmp_path):
+    """What a headless Chromium makes of a page. It trusts the authority, as an operator would have
+    it: by a database of certificates in its home; nothing else of a certificate is let pass."""
+    home = tmp_path / "home"
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+
+    def certutil(*words: str) -> None:
+        run("certutil", *words, "-d", f"sql:{database}")
+
+    certutil("-N", "--empty-password")
+
+    def load(url: str, *, trusts: bool = True) -> str:
+        if trusts:
+            certutil("-A", "-n", "Test", "-t", "C,,", "-i", str(authority.file))
+        return run(
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000",
+            "--dump-dom", url, home=home,
+        )  # fmt: skip
+
+    return load
+
+
+def test_a_browser_loads_a_page_with_its_assets(secure, browse):
     server = secure("page", "--threads", "2")
-    certificate = x509.load_pem_x509_certificate(pair[0].read_bytes())
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
-    dom = run(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path}", f"--ignore-certificate-errors-spki-list={pin}",
-        "--virtual-time-budget=20000", "--dump-dom", f"https://localhost:{server.port}/",
-    )  # fmt: skip
+    dom = browse(f"https://localhost:{server.port}/")
     told = re.search(r'<p id="told">(.*?)</p>', dom)[1].split()
     assert told[-1] == "ran=first,second"
     assert {entry.partition("=")[0] for entry in told[:-1]} >= {
@@ -172,3 +194,11 @@ def test_a_browser_loads_a_page_with_its_assets(secure, pair, tmp_path):
     }  # fmt: skip
     assert {entry.partition("=")[2] for entry in told[:-1]} == {"h2"}
     eventually(lambda: server.access_log().count("HTTP/2.0") >= 5)
+
+
+def test_a_browser_that_does_not_know_the_authority_loads_nothing(secure, browse):
+    """So what the other test sees is what the certificate is worth."""
+    server = secure("page")
+    assert 'id="told"' not in browse(f"https://localhost:{server.port}/", trusts=False)
+    assert "received fatal alert" in server.log()
+    assert "HTTP/2.0" not in server.access_log()
