@@ -15,6 +15,7 @@ import ssl  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from gevent.event import Event  # noqa: E402
 from gevent.hub import get_hub  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
@@ -32,10 +33,15 @@ class Log:
         self.text += text
 
 
+# A slow request is being answered.
+entered = Event()
+
+
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/fail":
         raise LookupError("no such thing")
     if environ["PATH_INFO"] == "/slow":
+        entered.set()
         gevent.sleep(float(environ["QUERY_STRING"]))
     if environ["PATH_INFO"] == "/environ":
         body = repr({key: environ.get(key) for key in ("mine", "SCRIPT_NAME")}).encode()
@@ -113,13 +119,14 @@ def stopping():
     server = WSGIServer(("127.0.0.1", 0), app, spawn=10, log=None)
     server.start()
     client = gevent.spawn(get, server, "/slow?0.5")
-    gevent.sleep(0.2)
+    assert entered.wait(60)
+    entered.clear()
     server.stop(timeout=60)
     print(client.get())
     server = WSGIServer(("127.0.0.1", 0), app, spawn=10, log=None)
     server.start()
     client = gevent.spawn(get, server, "/slow?600")
-    gevent.sleep(0.2)
+    assert entered.wait(60)
     get_hub().exception_stream = None
     server.stop(timeout=0.2)
     print(client.get()[0], len(server.pool))
