@@ -13,6 +13,7 @@ from typing import Any
 
 import oxicorn
 from oxicorn import _oxicorn, application, figures, listening, log_setup, titles, worker
+from oxicorn.arbiter_methods import ArbiterMethods
 from oxicorn.config import Config
 from oxicorn.errors import AppImportError, CannotStart, Error, reason_of
 from oxicorn.generation import Generation, identity, or_cannot_start
@@ -36,7 +37,7 @@ SIGNALS = (
 )
 
 
-class Server:
+class Server(ArbiterMethods):
     """The master as hooks see it."""
 
     def __init__(
@@ -54,7 +55,7 @@ class Server:
         self.pid = os.getpid()
         self.master_pid = start.predecessor if start else 0
         self.reexec_pid = 0
-        self.num_workers = settings.workers
+        self._number = settings.workers
         self.worker_age = 0
         self.WORKERS: dict[int, Worker] = {}
         self._reread = reload
@@ -247,12 +248,16 @@ class Server:
         """Does what the loop says; gives the exit code at the end."""
         if what == "spawn":
             self._spawn(first, second, life, own)
+        elif what == "outgoing":
+            if first in self.WORKERS:
+                # What it had to itself, such as a number of a hook's, is free for its replacement.
+                self.WORKERS[first]._alive = False
         elif what in ("reaped", "unbooted"):
             gone = self.WORKERS.pop(second, None)
             if gone is not None and what == "reaped":
                 self._try_call("child_exit", self, gone)
         elif what == "workers":
-            self.num_workers = second
+            self._number = second
             self._try_call("nworkers_changed", self, second, first)
         elif what == "reload":
             self._notifier.reloading()

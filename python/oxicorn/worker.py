@@ -279,8 +279,7 @@ def leave(server: Server, worker: Worker, code: int) -> None:
         server.call("worker_exit", server, worker)
     except Exception:
         worker.log.exception("Exception in worker_exit")
-    if worker.booted:
-        worker.log.info("Worker exiting (pid: %s)", worker.pid)
+    worker.log.info("Worker exiting (pid: %s)", worker.pid)
     if worker._carrier is not None:
         worker._carrier.deliver()
     # The interpreter is not taken down: threads of the engine may be inside it. What the

@@ -128,6 +128,51 @@ def test_worker_numbers_are_used_again(serve, dial, tmp_path):
     assert number() == b"0"
 
 
+# As the recipe that most settings files have: what no living worker has is free, and a reload may
+# use each number twice.
+NUMBERS_OF_THE_LIVING = """
+import os
+
+def on_starting(server):
+    server._twice = set()
+
+def nworkers_changed(server, new_value, old_value):
+    server._wanted = new_value
+
+def on_reload(server):
+    server._twice = set(range(1, server.cfg.workers + 1))
+
+def pre_fork(server, worker):
+    if server._twice:
+        worker._number = server._twice.pop()
+    else:
+        taken = {each._number for each in server.WORKERS.values() if each.alive}
+        worker._number = (set(range(1, server._wanted + 1)) - taken).pop()
+
+def post_fork(server, worker):
+    os.environ['WORKER_NUMBER'] = str(worker._number)
+"""
+
+
+def test_worker_numbers_pass_to_replacements(serve, dial, tmp_path):
+    """Which boot before the worker that has the number is gone."""
+    (tmp_path / "gunicorn.conf.py").write_text(NUMBERS_OF_THE_LIVING)
+    (tmp_path / "numbered.py").write_text(NUMBERED)
+    server = serve("numbered:app", "--max-requests", "3", workers=2, cwd=tmp_path)
+
+    def booted(number):
+        with dial(server) as peer:
+            assert peer.get().body in (b"1", b"2")
+        return server.log().count("Booting worker") >= number
+
+    eventually(lambda: booted(6))
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "Hang up: Master" in server.log())
+    eventually(lambda: booted(12))
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
+
+
 ATTRIBUTES = """
 import json, os
 
@@ -201,8 +246,58 @@ def test_attributes_of_server_and_worker(serve, dial, tmp_path):
     assert f"worker <Worker {server.workers()[0]}>" in server.log()
 
 
-# What OpenTelemetry's documentation has for servers that fork, with its exporters of OTLP; where
-# they send to is said by its own variable.
+METHODS = """
+import os
+
+def on_starting(server):
+    assert not server.systemd
+    for name in ('spawn_worker', 'manage_workers'):
+        try:
+            getattr(server, name)()
+        except AttributeError as error:
+            server.log.warning('%s', error)
+    try:
+        server.num_workers += 1
+    except AttributeError as error:
+        server.log.warning('%s', error)
+    try:
+        server.no_such_thing
+    except AttributeError as error:
+        server.log.warning('%s', error)
+
+def post_fork(server, worker):
+    assert isinstance(worker, server.worker_class)
+
+def nworkers_changed(server, new_value, old_value):
+    if new_value == 3:
+        server.reload()
+
+def on_reload(server):
+    if os.path.exists('last'):
+        server.halt('that was the last one', 9)
+    open('last', 'w').close()
+"""
+
+
+def test_what_a_hook_may_ask_of_the_server(serve, tmp_path):
+    (tmp_path / "gunicorn.conf.py").write_text(METHODS)
+    server = serve("hello", workers=2, cwd=tmp_path)
+    log = server.log()
+    assert "server.spawn_worker is not available: the master starts and ends workers itself" in log
+    assert "server.manage_workers is not available" in log
+    assert "server.num_workers cannot be set: os.kill(server.pid, signal.SIGTTIN)" in log
+    assert "'Server' object has no attribute 'no_such_thing'" in log
+    server.signal(signal.SIGTTIN)
+    eventually(lambda: server.log().count("Hang up: Master") == 1)
+    eventually(lambda: server.log().count("Booting worker") == 5)
+    server.signal(signal.SIGHUP)
+    assert server.wait() == 9
+    assert "Reason: that was the last one" in server.log()
+    server.expected_exit = 9
+
+
+# Traces and metrics by OTLP over HTTP; where they go is said by OpenTelemetry's own variable. The
+# file of its documentation, to the letter, is in test_opentelemetry.py.
 TRACING = """
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter

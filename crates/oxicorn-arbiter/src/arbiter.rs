@@ -226,6 +226,7 @@ impl Arbiter {
         {
             let text = format!("Autorestarting worker (pid:{pid}): its replacement boots first");
             effects.push(log(Level::Info, text));
+            effects.push(Effect::Outgoing { pid });
         }
     }
 
@@ -254,6 +255,9 @@ impl Arbiter {
         worker.stage = Stage::Leaving { kill_at: now + ABORT_GRACE };
         let generation = worker.generation;
         if was_wanted {
+            // Before the reason that follows from it, as in gunicorn; its end adds nothing.
+            let text = format!("Worker (pid:{pid}) exited with code {}.", failure.code());
+            effects.push(log(Level::Error, text));
             self.could_not_boot(generation, failure, now, effects);
         }
     }

@@ -19,6 +19,11 @@ pub enum Effect {
         /// What it is told.
         order: Order,
     },
+    /// A worker serves only until its replacement does.
+    Outgoing {
+        /// Its process.
+        pid: u32,
+    },
     /// Read the settings again; answer with [`Reloaded`](crate::Event::Reloaded) if they are good.
     Reload,
     /// The newest generation serves, also the first: what the others needed can be forgotten.

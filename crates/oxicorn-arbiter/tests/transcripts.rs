@@ -107,6 +107,7 @@ fn describe(effect: &Effect) -> String {
             };
             format!("{order} {pid}")
         }
+        Effect::Outgoing { pid } => format!("outgoing {pid}"),
         Effect::Reload => "reload".into(),
         Effect::Settle { generation } => format!("settle {generation}"),
         Effect::Abandon { generation } => format!("abandon for {generation}"),
@@ -201,7 +202,8 @@ fn a_first_start_that_fails_stops_everything() {
         assert_eq!(
             story.happens(Event::BootFailed { pid: 101, failure }),
             [
-                "close listeners".to_owned(),
+                format!("error Worker (pid:101) exited with code {code}."),
+                "close listeners".into(),
                 "finish 102".into(),
                 "error Shutting down: Master".into(),
                 format!("error Reason: {reason}"),
@@ -227,7 +229,10 @@ fn a_replacement_that_cannot_boot_is_tried_again() {
     story.passes(seconds(60), &[101, 102]);
     story.dies(101, "SIGKILL");
     let failed = Event::BootFailed { pid: 103, failure: BootFailure::Worker };
-    assert_eq!(story.happens(failed), ["error Reason: Worker failed to boot."]);
+    assert_eq!(
+        story.happens(failed),
+        ["error Worker (pid:103) exited with code 3.", "error Reason: Worker failed to boot."]
+    );
     let left = Event::Exited { pid: 103, ending: Ending::Code(3) };
     assert_eq!(story.happens(left), ["reaped unbooted 103"]);
     assert_eq!(story.passes(seconds(1), &[102]), ["spawn 4 on 1"]);
@@ -327,6 +332,7 @@ fn a_reload_that_cannot_boot_leaves_the_old_set() {
     assert_eq!(
         story.happens(failed),
         [
+            "error Worker (pid:102) exited with code 4.",
             "finish 103",
             "abandon for 1",
             "error Reload failed: App failed to load. The old workers stay.",
@@ -369,7 +375,11 @@ fn a_worker_that_wants_to_be_replaced_serves_until_it_is() {
     let mut story = Story::serving(policy(2));
     assert_eq!(
         story.happens(Event::Recycle { pid: 101 }),
-        ["info Autorestarting worker (pid:101): its replacement boots first", "spawn 3 on 1"]
+        [
+            "info Autorestarting worker (pid:101): its replacement boots first",
+            "outgoing 101",
+            "spawn 3 on 1"
+        ]
     );
     assert!(story.happens(Event::Recycle { pid: 101 }).is_empty());
     assert_eq!(story.ready(103), ["finish 101"]);
@@ -381,7 +391,11 @@ fn a_worker_with_a_request_that_does_not_end_is_replaced_and_may_end_itself() {
     let mut story = Story::serving(policy(1));
     assert_eq!(
         story.happens(Event::Stuck { pid: 101 }),
-        ["info Autorestarting worker (pid:101): its replacement boots first", "spawn 2 on 1"]
+        [
+            "info Autorestarting worker (pid:101): its replacement boots first",
+            "outgoing 101",
+            "spawn 2 on 1"
+        ]
     );
     assert!(story.happens(Event::Stuck { pid: 101 }).is_empty());
     assert_eq!(story.ready(102), ["finish 101"]);
@@ -524,7 +538,7 @@ fn a_young_worker_that_asked_to_be_replaced_is_no_reason_to_wait() {
     let mut story = Story::serving(policy(1));
     for pid in 101..105 {
         let spawned = format!("spawn {} on 1", pid - 99);
-        assert_eq!(story.happens(Event::Recycle { pid })[1..], [spawned]);
+        assert_eq!(story.happens(Event::Recycle { pid })[2..], [spawned]);
         story.leaves(pid);
         story.ready(pid + 1);
     }

@@ -178,10 +178,11 @@ impl Master {
 
     /// The next thing to do, when there is one: its name and up to two numbers.
     ///
-    /// `spawn` (age, generation), `reload`, `settle` (generation), `abandon` (generation that
-    /// stays), `reopen`, `close`, `workers` (old, new), `reaped` (age, pid), `unbooted` (the same
-    /// for a worker that could not start), `upgrade`, `promoted`, `successor gone` (pid), `remind`,
-    /// `messages` (of the engine, for the logger), `stop` (exit code).
+    /// `spawn` (age, generation), `outgoing` (pid of a worker that is being replaced), `reload`,
+    /// `settle` (generation), `abandon` (generation that stays), `reopen`, `close`, `workers` (old,
+    /// new), `reaped` (age, pid), `unbooted` (the same for a worker that could not start),
+    /// `upgrade`, `promoted`, `successor gone` (pid), `remind`, `messages` (of the engine, for the
+    /// logger), `stop` (exit code).
     fn next(&self, py: Python<'_>) -> PyResult<(&'static str, u64, u64)> {
         loop {
             let todo = py.detach(|| {
@@ -310,6 +311,7 @@ impl Inner {
                 Effect::Send { pid, order } => self.send(pid, order),
                 Effect::ReportRequests { pid, level } => self.report(pid, error_level(level)),
                 Effect::Spawn { age, generation } => return Some(("spawn", age, generation)),
+                Effect::Outgoing { pid } => return Some(("outgoing", u64::from(pid), 0)),
                 Effect::Reload => return Some(("reload", 0, 0)),
                 Effect::Settle { generation } => return Some(("settle", generation, 0)),
                 Effect::Abandon { generation } => return Some(("abandon", generation, 0)),
