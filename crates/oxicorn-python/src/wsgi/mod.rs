@@ -1,16 +1,19 @@
 //! The WSGI side of an exchange (PEP 3333).
 //!
-//! The life of a call: [`environ`] makes the dict, the application is called with it and with the
-//! object of [`transaction`], whose calls land in [`start`]; [`body`] sends what was returned. A
-//! failure of the application ends in [`WsgiApplication::call`]: logged, answered or shown as a cut.
+//! The life of a call: [`call`] makes its objects, of which [`environ`] is the dict; the application is
+//! called with it and with the object of [`transaction`], whose calls land in [`start`]; [`body`] sends
+//! what was returned. A failure of the application ends in [`outcome`]: logged, answered or shown as a
+//! cut.
 
 mod body;
+mod call;
 mod environ;
 mod fields;
 mod file_wrapper;
 mod foreign;
 mod handler;
 mod input;
+mod outcome;
 mod overdue;
 mod proxied;
 mod request_hooks;
@@ -20,24 +23,25 @@ pub(crate) mod transaction;
 mod websocket;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxicorn_worker::error_log::{CRITICAL, ERROR};
-use oxicorn_worker::{About, Application, Body, BodyError, Exchange, Request, RequestIds, Step};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
+use oxicorn_worker::error_log::CRITICAL;
+use oxicorn_worker::{Application, Exchange, Request, RequestIds, Step};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 
 use self::body::Failure;
-use self::environ::{Cache, Constants, Template};
+use self::environ::{Cache, Constants};
 use self::file_wrapper::{FileWrapper, PlainFiles};
 pub(crate) use self::foreign::Foreign;
 pub(crate) use self::handler::HandlerApplication;
-use self::input::{MemoryInput, StreamInput};
+use self::input::MemoryInput;
+use self::outcome::fail;
 pub(crate) use self::overdue::Deadline;
-use self::overdue::{Listed, Overdue, is_interruption};
-use self::request_hooks::{FieldLine, RequestHooks};
+use self::overdue::Overdue;
+use self::request_hooks::RequestHooks;
 use crate::errors::{self, ErrorStream};
 use crate::ffi::{self, Responder};
 use crate::keys::Keys;
@@ -74,56 +78,6 @@ pub(crate) struct WsgiApplication {
     request_id_key: Option<Py<PyString>>,
     /// What a signal handler raised to end the process.
     interrupt: Mutex<Option<PyErr>>,
-}
-
-/// One request's objects, from the call of the application to the end of the response.
-struct Call<'py> {
-    environ: Bound<'py, PyDict>,
-    /// The file object over a spooled body; closed at the end.
-    spooled: Option<Bound<'py, PyAny>>,
-    method: Bound<'py, PyString>,
-    target: Bound<'py, PyString>,
-    /// For the hooks; empty when there are none.
-    fields: Vec<FieldLine>,
-    about: Option<About>,
-    /// What the application may take the connection over by.
-    socket: Option<Bound<'py, PyAny>>,
-}
-
-impl Call<'_> {
-    /// How the log names the request.
-    fn doing(&self) -> String {
-        let method = ffi::latin1_bytes(&self.method).unwrap_or_default().escape_ascii();
-        let target = ffi::latin1_bytes(&self.target).unwrap_or_default().escape_ascii();
-        format!("Error handling request {method} {target}")
-    }
-
-    /// Logs a failure in this request.
-    fn report(&self, py: Python<'_>, error: &PyErr) {
-        errors::report_about(py, &self.doing(), self.about.as_ref(), error);
-    }
-
-    /// Keeps what the access log wants of environ, as the application left it: middleware says
-    /// there who the user is.
-    fn keep_for_log(&self, py: Python<'_>, responder: &Responder) {
-        let wanted = match responder.slot().claim(py).exchange().log_needs() {
-            Some(needs) => needs.environ.clone(),
-            None => return,
-        };
-        let mut values = vec![None; wanted.len()];
-        // A copy: the text of a value that is no `str` comes from code that may change the dict.
-        for (name, value) in self.environ.copy().iter().flatten() {
-            let Ok(name) = name.cast::<PyString>() else { continue };
-            let name = name.to_string_lossy().to_lowercase();
-            let Some(place) = wanted.iter().position(|wanted| *wanted == name) else { continue };
-            let Ok(text) = value.str() else { continue };
-            values[place] = Some(match ffi::latin1_bytes(&text) {
-                Some(bytes) => bytes.to_vec(),
-                None => text.to_string_lossy().into_owned().into_bytes(),
-            });
-        }
-        responder.slot().claim(py).exchange().keep_environ(values);
-    }
 }
 
 impl WsgiApplication {
@@ -213,79 +167,6 @@ impl WsgiApplication {
         merged
     }
 
-    /// Makes environ, with everything that must be copied before Python code runs.
-    fn prepare<'py>(
-        &self,
-        py: Python<'py>,
-        request: &mut Request<'_>,
-        responder: &Responder,
-    ) -> PyResult<Call<'py>> {
-        let link = request.link;
-        let fields = self.hooks.as_ref().map(|hooks| hooks.copy_fields(request));
-        // The copies come before the lock: making an object may start the garbage collector, and
-        // so run Python code.
-        let usual = &self.templates[link.listener][usize::from(link.is_https)];
-        let template = self.cache().template(py, request);
-        let (environ, found, learned) = match template {
-            Template::Usual => (usual.bind(py).copy()?, None, None),
-            Template::New => (usual.bind(py).copy()?, None, Some(usual.bind(py).copy()?)),
-            Template::Shape(found, template) => (template.bind(py).copy()?, Some(found), None),
-        };
-        let mut spooled = None;
-        match std::mem::replace(&mut request.body, Body::Empty) {
-            Body::Empty => {}
-            Body::Memory(body) => {
-                environ.set_item(&self.keys.input, Bound::new(py, MemoryInput::new(py, body))?)?;
-            }
-            Body::File(file, _) => {
-                let input = input::spooled(py, file)?;
-                environ.set_item(&self.keys.input, &input)?;
-                spooled = Some(input);
-            }
-            Body::Streaming => {
-                let input = StreamInput::new(responder.clone_ref(py));
-                environ.set_item(&self.keys.input, Bound::new(py, input)?)?;
-            }
-        }
-        environ.set_item(&self.keys.early_hints, responder.object(py))?;
-        environ.set_item(&self.keys.client_disconnected, responder.object(py))?;
-        if self.overdue.is_some() {
-            let deadline = Bound::new(py, Deadline::of(py, responder.slot()))?;
-            environ.set_item(&self.keys.deadline, deadline)?;
-        }
-        let mut cache = self.cache();
-        if let Some(template) = learned {
-            cache.learn(template, request)?;
-        }
-        let [method, target] = cache.fill(&environ, &self.keys, request, found)?;
-        drop(cache);
-        if let Some(facts) = &link.tls {
-            for (key, value) in &facts.variables {
-                environ.set_item(*key, ffi::latin1(py, value.as_bytes())?)?;
-            }
-        }
-        if proxied::applies(request) {
-            proxied::apply(&environ, &self.keys, request)?;
-        }
-        let socket = if request.head.upgrade { self.offer(&environ, responder)? } else { None };
-        if let Some(about) = request.about {
-            self.set_names(&environ, about)?;
-        }
-        let (fields, about) = (fields.unwrap_or_default(), request.about.cloned());
-        Ok(Call { environ, spooled, method, target, fields, about, socket })
-    }
-
-    /// Tells the application what names the request in the logs.
-    fn set_names(&self, environ: &Bound<'_, PyDict>, about: &About) -> PyResult<()> {
-        for (name, value) in about.known() {
-            environ.set_item(format!("oxicorn.{name}"), value)?;
-        }
-        match &self.request_id_key {
-            Some(key) => environ.set_item(key, &about.id),
-            None => Ok(()),
-        }
-    }
-
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -327,74 +208,6 @@ impl WsgiApplication {
             if let Err(error) = file.call_method0("close") {
                 call.report(py, &error);
             }
-        }
-    }
-
-    /// Calls the application and sends what it returns.
-    fn answer(&self, py: Python<'_>, call: &Call<'_>, responder: &Responder) {
-        let listed = match &self.overdue {
-            None => Ok(None),
-            Some(overdue) => overdue.enter(py, responder.slot()),
-        };
-        let called = listed.and_then(|listed| {
-            ffi::call2(self.app.bind(py), call.environ.as_any(), responder.object(py))
-                .map(|result| (result, listed))
-        });
-        match called {
-            Ok((result, _)) if call.socket.is_some() && websocket::is_over(py, responder) => {
-                if let Err(error) = close(&result) {
-                    call.report(py, &error);
-                }
-            }
-            Ok((result, listed)) => self.respond(py, call, responder, &result, listed),
-            Err(error) => fail(py, call, responder, Some(Failure::Application(error))),
-        }
-    }
-
-    /// Sends what the application returned, closes it, and ends the response.
-    fn respond(
-        &self,
-        py: Python<'_>,
-        call: &Call<'_>,
-        responder: &Responder,
-        result: &Bound<'_, PyAny>,
-        listed: Option<Listed<'_, '_>>,
-    ) {
-        let slot = responder.slot();
-        let sent = catch_unwind(AssertUnwindSafe(|| body::send(py, slot, result, &self.files)));
-        // Once for every result, however the sending ended (PEP 3333).
-        let closed = close(result);
-        // The application does not have it any more: nothing may interrupt what follows.
-        drop(listed);
-        let failure = match sent {
-            Ok(Ok(())) => {
-                if let Err(error) = &closed {
-                    call.report(py, error);
-                }
-                let mut live = slot.claim(py);
-                live.finish(closed.is_ok());
-                if live.has_excess() && !self.warned_excess.swap(true, Ordering::Relaxed) {
-                    log::warn!(
-                        target: ERROR,
-                        "the application sent more than its Content-Length; the rest is dropped \
-                         and the connection closed (said once)"
-                    );
-                }
-                if live.drops_fields() && !self.warned_dropped.swap(true, Ordering::Relaxed) {
-                    log::warn!(
-                        target: ERROR,
-                        "the application sent hop-by-hop headers, which are the server's; they \
-                         are left out (said once)"
-                    );
-                }
-                return;
-            }
-            Ok(Err(failure)) => Some(failure),
-            Err(_panic) => None,
-        };
-        fail(py, call, responder, failure);
-        if let Err(error) = &closed {
-            call.report(py, error);
         }
     }
 
@@ -474,56 +287,5 @@ impl Application for WsgiApplication {
 
     fn attached(&self, thread: &mut dyn FnMut()) {
         Python::attach(|_| thread());
-    }
-}
-
-/// Logs a failure and ends the response with an error page or a cut; `None` is a panic of ours.
-fn fail(py: Python<'_>, call: &Call<'_>, responder: &Responder, failure: Option<Failure>) {
-    let (gone, body_error, interrupted) = {
-        let live = responder.slot().claim(py);
-        (live.is_gone(), live.body_error, live.is_interrupted())
-    };
-    let mut status = 500;
-    match &failure {
-        _ if call.socket.is_some() && websocket::is_end(py, responder, failure.as_ref()) => return,
-        Some(Failure::Gone) => log::debug!(target: ERROR, "client gone: {}", call.doing()),
-        // The application was told that the client is gone, and gave up.
-        Some(Failure::Application(error))
-            if (gone || body_error.is_some()) && error.is_instance_of::<PyOSError>(py) =>
-        {
-            log::debug!(target: ERROR, "client gone: {}: {error}", call.doing());
-        }
-        // What there is to say was said when it was interrupted.
-        Some(Failure::Application(error)) if interrupted && is_interruption(error, py) => {
-            status = 504;
-        }
-        Some(Failure::Application(error))
-            if responder
-                .slot()
-                .foreign()
-                .is_some_and(|foreign| foreign.take_failure(py, &call.environ, error)) => {}
-        Some(Failure::Application(error)) => call.report(py, error),
-        Some(Failure::NoResponse) => {
-            let said = "the application did not call start_response";
-            call.report(py, &PyRuntimeError::new_err(said));
-        }
-        None => log::error!(target: CRITICAL, "{}: a panic; please report", call.doing()),
-    }
-    responder.slot().claim(py).fail(match body_error {
-        Some(BodyError::TooLarge) => 413,
-        Some(BodyError::TooSlow) => 408,
-        Some(_) => 400,
-        None => status,
-    });
-}
-
-/// Calls `close` of what the application returned, if it has it.
-fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
-    if result.cast_exact::<PyList>().is_ok() || result.cast_exact::<PyTuple>().is_ok() {
-        return Ok(());
-    }
-    match result.getattr_opt("close")? {
-        Some(close) => close.call0().map(drop),
-        None => Ok(()),
     }
 }

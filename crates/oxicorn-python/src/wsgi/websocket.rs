@@ -10,8 +10,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
 
+use super::WsgiApplication;
 use super::body::Failure;
-use super::{Call, WsgiApplication};
+use super::call::Call;
 use crate::errors;
 use crate::ffi::{self, Responder};
 use crate::keys::Keys;

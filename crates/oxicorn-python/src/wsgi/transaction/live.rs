@@ -1,195 +1,15 @@
-//! One request and its response while Python works on it, and who may touch them.
-//!
-//! ```text
-//!   Ended ──open()──► Here ──borrow()──► Away ──(Lease dropped)──► Here ──close()──► Ended
-//! ```
-//!
-//! The state is lent out whole, by a [`Lease`], to one caller at a time: the driver, or
-//! `start_response`, `write` and `wsgi.input` on whatever thread the application calls them. So no
-//! lock is held when Python runs or a socket waits, and a second thread gets an error instead of a
-//! race. After the end the object may live on in the application's hands, without an exchange.
-
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+//! The state of one request, and its response on the way out: head, items, end or failure.
 
 use oxicorn_http::Version;
 use oxicorn_http::h1::encode::{BodyFraming, BodyWriter, RequestFacts, ResponseHead, error_page};
 use oxicorn_worker::{BodyError, Exchange, Gone, Sent};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::body::Failure;
-use super::foreign::Foreign;
-use super::overdue::interruption;
+use crate::wsgi::body::Failure;
+use crate::wsgi::overdue::interruption;
 
 /// Up to this many bytes an item is copied behind what precedes it and sent in one piece.
-pub(super) const JOIN: usize = 32 * 1024;
-
-/// The place of the state: see the module.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    place: Mutex<Place>,
-    returned: Condvar,
-    foreign: Option<Arc<Foreign>>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Here(Box<Live>),
-    Away {
-        /// Whether the driver waits for it.
-        awaited: bool,
-    },
-    /// The buffers are kept for the next request.
-    Ended(Option<Box<Live>>),
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self::Ended(None)
-    }
-}
-
-impl Slot {
-    /// A place without a request; `foreign` is the loop that its requests will run under.
-    pub(crate) fn new(foreign: Option<Arc<Foreign>>) -> Self {
-        Self { foreign, ..Self::default() }
-    }
-
-    /// The loop that the requests run under, if there is one.
-    pub(super) fn foreign(&self) -> Option<&Foreign> {
-        self.foreign.as_deref()
-    }
-
-    /// Begins a request.
-    pub(crate) fn open(&self, exchange: Exchange) {
-        let mut place = self.lock();
-        let mut live = match &mut *place {
-            Place::Ended(spare) => spare.take().unwrap_or_default(),
-            Place::Here(_) | Place::Away { .. } => Box::default(),
-        };
-        live.reset(exchange);
-        *place = Place::Here(live);
-    }
-
-    /// Takes the state until the lease is dropped.
-    ///
-    /// # Errors
-    ///
-    /// A `RuntimeError` for the application: another thread has it, or the request has ended.
-    pub(crate) fn borrow(&self) -> PyResult<Lease<'_>> {
-        let mut place = self.lock();
-        match std::mem::replace(&mut *place, Place::Away { awaited: false }) {
-            Place::Here(live) => Ok(Lease { slot: self, live: Some(live) }),
-            Place::Away { awaited } => {
-                *place = Place::Away { awaited };
-                Err(PyRuntimeError::new_err("another thread is using this request"))
-            }
-            Place::Ended(spare) => {
-                *place = Place::Ended(spare);
-                Err(ended())
-            }
-        }
-    }
-
-    /// Whether the client has gone, as far as can be seen without waiting: while another thread uses
-    /// the request, it sees for itself.
-    ///
-    /// # Errors
-    ///
-    /// A `RuntimeError` for the application: the request has ended.
-    pub(crate) fn has_lost_client(&self) -> PyResult<bool> {
-        match &mut *self.lock() {
-            Place::Here(live) => Ok(live.gone || live.exchange().is_abandoned()),
-            Place::Away { .. } => Ok(false),
-            Place::Ended(_) => Err(ended()),
-        }
-    }
-
-    /// Takes the state for the driver, which waits for a thread of the application that has it.
-    pub(crate) fn claim(&self, py: Python<'_>) -> Lease<'_> {
-        if let Ok(lease) = self.borrow() {
-            return lease;
-        }
-        if let Some(foreign) = self.foreign().filter(|foreign| foreign.waits()) {
-            return self.claim_under(py, foreign);
-        }
-        let live = py.detach(|| {
-            let mut place = self.lock();
-            loop {
-                match std::mem::replace(&mut *place, Place::Away { awaited: true }) {
-                    Place::Here(live) => break live,
-                    Place::Ended(spare) => break spare.unwrap_or_default(),
-                    Place::Away { .. } => {
-                        place = self.returned.wait(place).unwrap_or_else(PoisonError::into_inner);
-                    }
-                }
-            }
-        });
-        Lease { slot: self, live: Some(live) }
-    }
-
-    /// The same where all callers share one thread: whoever has the state is waiting itself, and
-    /// gets on only while this call lets it.
-    fn claim_under(&self, py: Python<'_>, foreign: &Foreign) -> Lease<'_> {
-        loop {
-            foreign.pause(py);
-            if let Ok(lease) = self.borrow() {
-                return lease;
-            }
-            let mut place = self.lock();
-            if let Place::Ended(spare) = &mut *place {
-                let live = spare.take().unwrap_or_default();
-                *place = Place::Away { awaited: false };
-                return Lease { slot: self, live: Some(live) };
-            }
-        }
-    }
-
-    /// Ends the request and gives the exchange back.
-    pub(crate) fn close(&self, py: Python<'_>) -> Option<Exchange> {
-        let mut lease = self.claim(py);
-        let exchange = lease.exchange.take();
-        let live = lease.live.take();
-        *self.lock() = Place::Ended(live);
-        exchange
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The state, lent to one caller.
-#[derive(Debug)]
-pub(crate) struct Lease<'a> {
-    slot: &'a Slot,
-    live: Option<Box<Live>>,
-}
-
-impl Deref for Lease<'_> {
-    type Target = Live;
-
-    fn deref(&self) -> &Live {
-        self.live.as_ref().expect("a lease has its state until it is dropped")
-    }
-}
-
-impl DerefMut for Lease<'_> {
-    fn deref_mut(&mut self) -> &mut Live {
-        self.live.as_mut().expect("a lease has its state until it is dropped")
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        let Some(live) = self.live.take() else { return };
-        let mut place = self.slot.lock();
-        if let Place::Away { awaited: true } = std::mem::replace(&mut *place, Place::Here(live)) {
-            self.slot.returned.notify_one();
-        }
-    }
-}
+pub(in crate::wsgi) const JOIN: usize = 32 * 1024;
 
 /// How far the response is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,7 +26,7 @@ pub(crate) enum Phase {
 /// The state of one request; its buffers serve many.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    exchange: Option<Exchange>,
+    pub(super) exchange: Option<Exchange>,
     facts: RequestFacts,
     phase: Phase,
     head: ResponseHead,
@@ -235,7 +55,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn reset(&mut self, exchange: Exchange) {
+    pub(super) fn reset(&mut self, exchange: Exchange) {
         self.facts = exchange.facts();
         self.exchange = Some(exchange);
         self.phase = Phase::Silent;
@@ -258,7 +78,7 @@ impl Live {
     }
 
     /// Whether the request was interrupted, as it is over its time limit.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(in crate::wsgi) fn is_interrupted(&self) -> bool {
         let deadline = self.exchange.as_ref().and_then(Exchange::deadline);
         deadline.is_some_and(|deadline| deadline.is_interrupted())
     }
@@ -335,7 +155,7 @@ impl Live {
     }
 
     /// Decides the head of a response whose whole length is known before its first item is sent.
-    pub(super) fn announce(&mut self, length: u64) {
+    pub(in crate::wsgi) fn announce(&mut self, length: u64) {
         self.open(Some(length));
     }
 
@@ -348,11 +168,7 @@ impl Live {
     pub(crate) fn send_item(&mut self, item: &[u8], last: bool) -> Result<Sent, Gone> {
         self.open(last.then_some(item.len() as u64));
         let item = self.clip(item);
-        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
-        if !self.head_unsent {
-            out.clear();
-        }
-        self.head_unsent = false;
+        let out = outgoing(&mut self.head, &mut self.frame, &mut self.head_unsent);
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         if !item.is_empty() {
             self.writer.before(item.len() as u64, out);
@@ -385,11 +201,7 @@ impl Live {
     pub(crate) fn send_end(&mut self) -> Result<(), Gone> {
         // An empty answer to HEAD says nothing about the length of the one to GET.
         self.open((!self.facts.is_head).then_some(0));
-        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
-        if !self.head_unsent {
-            out.clear();
-        }
-        self.head_unsent = false;
+        let out = outgoing(&mut self.head, &mut self.frame, &mut self.head_unsent);
         self.persistent &= self.writer.finish(out);
         if out.is_empty() {
             return Ok(());
@@ -416,11 +228,7 @@ impl Live {
         if length == 0 {
             return self.send_end().map(|()| Sent::Taken);
         }
-        let out = if self.head_unsent { self.head.buffer() } else { &mut self.frame };
-        if !self.head_unsent {
-            out.clear();
-        }
-        self.head_unsent = false;
+        let out = outgoing(&mut self.head, &mut self.frame, &mut self.head_unsent);
         self.writer.before(length, out);
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
         if !out.is_empty() {
@@ -446,7 +254,7 @@ impl Live {
     /// # Errors
     ///
     /// The client is gone, or a foreign loop wants something else of this call.
-    pub(super) fn wait_room(&mut self, py: Python<'_>) -> Result<(), Failure> {
+    pub(in crate::wsgi) fn wait_room(&mut self, py: Python<'_>) -> Result<(), Failure> {
         let exchange = self.exchange();
         let waited = if exchange.is_foreign() {
             let waited = exchange.wait_room();
@@ -526,8 +334,17 @@ impl Live {
     }
 }
 
-fn ended() -> PyErr {
-    PyRuntimeError::new_err("called after the request ended")
+/// Where the next bytes are written: behind the head if that is still here, else on their own.
+fn outgoing<'a>(
+    head: &'a mut ResponseHead,
+    frame: &'a mut Vec<u8>,
+    head_unsent: &mut bool,
+) -> &'a mut Vec<u8> {
+    if std::mem::take(head_unsent) {
+        return head.buffer();
+    }
+    frame.clear();
+    frame
 }
 
 /// Answers with the fixed page of `status`, after which the connection closes.
