@@ -25,7 +25,7 @@ from oxicorn.script_name import UnderPrefix
 if TYPE_CHECKING:
     from oxicorn.master import Server
 
-# What a worker says to its master on its private pipe; `master.rs` knows the same letters.
+# What a worker says to its master on its private pipe; `master/watch.rs` knows the same letters.
 _READY = b"+"
 _RECYCLE = b"R"
 _BOOT_FAILED = b"3"

@@ -14,8 +14,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::log;
-use crate::master::{Passage, RECYCLE, STUCK, Slot};
+use crate::master::{RECYCLE, STUCK};
 use crate::settings::{Settings, worker_config};
+use crate::shared::{Passage, Slot};
 use crate::tls::{self, Credentials};
 use crate::wsgi::{ServerName, WsgiApplication};
 

@@ -14,8 +14,8 @@ use pyo3::types::PyDict;
 
 use crate::engine::{on_max_requests, on_signal, on_stuck, server_name};
 use crate::log;
-use crate::master::Slot;
 use crate::settings::{Settings, worker_config};
+use crate::shared::Slot;
 use crate::tls::{self, Credentials};
 use crate::wsgi::{Foreign, HandlerApplication, WsgiApplication};
 

@@ -14,6 +14,7 @@ mod proxy;
 mod proxy_fix;
 mod scoreboard;
 mod settings;
+mod shared;
 mod tls;
 mod wsgi;
 
@@ -40,7 +41,7 @@ mod _oxicorn {
         log, reopen_logs, take_messages, want_request_ids, write_access_line, write_error_line,
     };
     #[pymodule_export]
-    use super::master::{Master, Passage, Slot};
+    use super::master::Master;
     #[pymodule_export]
     use super::proxy_fix::{ProxyRules, explain_proxy};
     #[pymodule_export]
@@ -49,6 +50,8 @@ mod _oxicorn {
     use super::settings::{
         CommandLine, SettingError, Settings, describe_settings, parse_toml, setting_names,
     };
+    #[pymodule_export]
+    use super::shared::{Passage, Slot};
     #[pymodule_export]
     use super::tls::Credentials;
 
