@@ -9,94 +9,23 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import difflib
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
-from oxicorn import _oxicorn, waitress_names
-from oxicorn._oxicorn import CommandLine, Engine, Listener, Settings, setting_names
+from oxicorn import _oxicorn
+from oxicorn._oxicorn import Engine, Listener, Settings
+from oxicorn.keywords import HOST, PORT, bind_text, checked, need_master, read, understand, warn
 from oxicorn.log_setup import release_access_log, share_logs
-from oxicorn.middleware import PublicUrl
 
 __all__ = ["Server", "WSGIServer", "serve"]
-
-_HOST, _PORT = "127.0.0.1", 8000
-
-# What has no meaning where there is no command line.
-_COMMAND_ONLY = {
-    "chdir",
-    "check_config",
-    "config",
-    "daemon",
-    "enable_stdio_inheritance",
-    "paste",
-    "pre_exec",
-    "print_config",
-    "pythonpath",
-    "raw_env",
-    "raw_paste_global_conf",
-    "reload",
-    "reload_engine",
-    "reload_extra_files",
-    "wsgi_app",
-}
-# What a master does.
-_MASTER_ONLY = {
-    "boot_timeout",
-    "child_exit",
-    "default_proc_name",
-    "disable_redirect_access_to_syslog",
-    "dogstatsd_tags",
-    "group",
-    "initgroups",
-    "logconfig",
-    "logconfig_dict",
-    "logconfig_json",
-    "logger_class",
-    "max_requests",
-    "max_requests_jitter",
-    "nworkers_changed",
-    "on_exit",
-    "on_reload",
-    "on_starting",
-    "pidfile",
-    "post_fork",
-    "post_request",
-    "post_worker_init",
-    "pre_fork",
-    "pre_request",
-    "proc_name",
-    "statsd_host",
-    "statsd_prefix",
-    "syslog",
-    "syslog_addr",
-    "syslog_facility",
-    "syslog_prefix",
-    "timeout",
-    "user",
-    "when_ready",
-    "worker_abort",
-    "worker_exit",
-    "worker_int",
-    "workers",
-}
-
-# What takes the place of a worker class.
-_LOOPS = {
-    "eventlet": "oxicorn.eventlet.server",
-    "gevent": "oxicorn.gevent.WSGIServer",
-    "geventwebsocket": "oxicorn.gevent.WSGIServer with handler_class=WebSocketHandler",
-    "tornado": "oxicorn.tornado.HTTPServer",
-}
 
 # The handlers that a process starts with: a program that has set others wants to keep them. Of a
 # background job a shell has the interrupt ignored.
@@ -131,18 +60,18 @@ class Server:
     """
 
     def __init__(
-        self, app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any
+        self, app: Callable[..., Any], host: str = HOST, port: int = PORT, **settings: Any
     ) -> None:
-        app, host, port, named = _understand(app, host, port, settings)
-        self._app = _checked(app)
-        self._settings = _read(host, port, named)
-        wanting = _need_master(named, self._settings)
+        app, host, port, named = understand(app, host, port, settings)
+        self._app = checked(app)
+        self._settings = read(host, port, named)
+        wanting = need_master(named, self._settings)
         if wanting:
             raise TypeError(
                 f"{', '.join(f'`{name}`' for name in wanting)}: only a master process can do that; "
                 "use oxicorn.serve() or the command line"
             )
-        _warn(self._settings.warnings)
+        warn(self._settings.warnings)
         # They stay open as long as this server may be started again.
         self._sockets = settings.get("sockets")
         self._lock = threading.Lock()
@@ -328,7 +257,7 @@ class WSGIServer(Server):
         app: Callable[..., Any],
         **settings: Any,
     ) -> None:
-        super().__init__(app, bind=_bind(listener), **settings)
+        super().__init__(app, bind=bind_text(listener), **settings)
         # It stays open as long as this server may be started again.
         self._listener = listener
 
@@ -337,7 +266,7 @@ class WSGIServer(Server):
         self.run()
 
 
-def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **settings: Any) -> None:
+def serve(app: Callable[..., Any], host: str = HOST, port: int = PORT, **settings: Any) -> None:
     """Serves until INT (Ctrl-C), TERM, or the end of the process.
 
     Any setting may be given by its name, and waitress's keywords are understood. In this process by
@@ -345,9 +274,9 @@ def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **setti
     …): then this process becomes the master, as `oxicorn` on the command line is, and `SystemExit`
     tells of a failure.
     """
-    app, host, port, named = _understand(app, host, port, settings)
-    values = _read(host, port, named)
-    wanting = _need_master(named, values)
+    app, host, port, named = understand(app, host, port, settings)
+    values = read(host, port, named)
+    wanting = need_master(named, values)
     if not wanting:
         Server(app, host, port, **named).run()
         return
@@ -355,13 +284,13 @@ def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **setti
         raise RuntimeError(
             f"{', '.join(f'`{name}`' for name in wanting)}: a master needs the main thread"
         )
-    _warn(values.warnings)
+    warn(values.warnings)
     from oxicorn import master
 
     handlers = {number: signal.getsignal(number) for number in master.SIGNALS}
     wakeup = signal.set_wakeup_fd(-1)
     try:
-        status = master.run(values, lambda: values, app=_checked(app))
+        status = master.run(values, lambda: values, app=checked(app))
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
@@ -369,85 +298,6 @@ def serve(app: Callable[..., Any], host: str = _HOST, port: int = _PORT, **setti
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if status:
         sys.exit(status)
-
-
-def _checked(app: Callable[..., Any]) -> Callable[..., Any]:
-    if callable(app):
-        return app
-    raise TypeError(f"the application is of type {type(app).__name__!r}, which is not callable")
-
-
-def _understand(
-    app: Callable[..., Any], host: str, port: int, given: dict[str, Any]
-) -> tuple[Callable[..., Any], str, int, dict[str, Any]]:
-    """The same call in the names of settings, if it has waitress's keywords."""
-    if host != "*" and not any(map(waitress_names.is_keyword, given)):
-        return app, host, port, given
-    place: dict[str, Any] = {"host": host} if host != _HOST else {}
-    if port != _PORT:
-        place["port"] = port
-    meant = waitress_names.translate({**place, **given})
-    _warn(f"`{name}` has no effect: {reason}" for name, reason in meant.no_effect.items())
-    if meant.prefix or meant.scheme not in (None, "http"):
-        app = PublicUrl(_checked(app), meant.scheme, meant.prefix)
-    if "bind" in meant.settings:
-        host, port = _HOST, _PORT
-    return app, host, port, meant.settings
-
-
-def _read(host: str, port: int, given: Mapping[str, Any]) -> Settings:
-    """The settings that a program gives by name; what it cannot mean is refused."""
-    names = setting_names()
-    for name in given:
-        if name in _COMMAND_ONLY:
-            raise TypeError(f"`{name}` belongs to the command line")
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise TypeError(f"unknown setting `{name}`{hint}")
-    values = dict(given)
-    if "bind" not in values:
-        values["bind"] = _join(host, port)
-    elif (host, port) != (_HOST, _PORT):
-        raise TypeError("give either `bind` or `host` and `port`")
-    settings = CommandLine([], {}).settings(framework=values)
-    if settings.worker_class in _LOOPS:
-        raise TypeError(f"`worker_class`: in a program, use {_LOOPS[settings.worker_class]}")
-    return settings
-
-
-def _warn(lines: Iterable[str]) -> None:
-    """Says what has no effect, at the line that calls `serve` or makes a server."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
-        level, frame = level + 1, frame.f_back
-    for line in lines:
-        warnings.warn(line, stacklevel=level)
-
-
-def _need_master(given: Mapping[str, Any], settings: Settings) -> list[str]:
-    """The settings among those given that have an effect in a master only."""
-    default = CommandLine([], {}).settings()
-    return sorted(
-        name
-        for name in given.keys() & _MASTER_ONLY
-        # 0 turns `timeout` off.
-        if getattr(settings, name) not in (getattr(default, name), 0)
-    )
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _bind(listener: tuple[str, int] | str | int | socket.socket) -> str:
-    if isinstance(listener, socket.socket):
-        return f"fd://{listener.fileno()}"
-    if isinstance(listener, tuple):
-        return _join(*listener[:2])
-    if isinstance(listener, int) or listener.isdigit():
-        return f":{listener}"
-    return listener
 
 
 def _listen(settings: Settings) -> Iterator[Listener]:
