@@ -15,18 +15,9 @@ import logging  # noqa: E402
 
 from eventlet.greenpool import GreenPool  # noqa: E402
 
+from apps.telling import outcome, say  # noqa: E402
+
 server = importlib.import_module(sys.argv[1]).server
-
-
-def say(*what):
-    print(*what, flush=True)
-
-
-def outcome(function, *args, **given):
-    try:
-        return function(*args, **given)
-    except BaseException as error:
-        return type(error).__name__
 
 
 def is_of_request(line):

@@ -23,23 +23,12 @@ from gevent.event import Event  # noqa: E402
 from gevent.hub import get_hub  # noqa: E402
 from gevent.pool import Group, Pool  # noqa: E402
 
+from apps.telling import outcome, say  # noqa: E402
+
 peer = importlib.import_module(sys.argv[1])
 WSGIServer, WSGIHandler = peer.WSGIServer, peer.WSGIHandler
 
-
 WAITING, GATE = [], Event()
-
-
-def say(*what):
-    print(*what, flush=True)
-
-
-def outcome(function, *args):
-    """What it gives, or the class of what it raises."""
-    try:
-        return function(*args)
-    except BaseException as error:
-        return type(error).__name__
 
 
 def app(environ, start_response):

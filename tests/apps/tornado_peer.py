@@ -18,22 +18,13 @@ import tornado.wsgi
 from tornado import netutil
 from tornado.ioloop import IOLoop, PeriodicCallback
 
+from apps.telling import outcome, say
+
 if sys.argv[1] == "tornado":
     from tornado.httpserver import HTTPServer
     from tornado.wsgi import WSGIContainer
 else:
     from oxicorn.tornado import HTTPServer, WSGIContainer
-
-
-def say(*what):
-    print(*what, flush=True)
-
-
-def outcome(function, *args, **given):
-    try:
-        return function(*args, **given)
-    except BaseException as error:
-        return type(error).__name__
 
 
 GATE = threading.Event()

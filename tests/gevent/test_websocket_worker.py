@@ -6,10 +6,10 @@ import ast
 import contextlib
 
 import pytest
-import socketio
 import websocket
 
 from support import eventually
+from support.socketio import talking
 from support.websocket import FIELDS, opening
 
 pytest.importorskip("gevent")
@@ -91,21 +91,8 @@ def test_what_is_no_websocket_is_answered(site, dial):
 @pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"], ["polling"]])
 def test_flask_socketio_as_it_is(serve, dial, transports):
     server = serve("socketio_site", "-k", CLASS, env={"ASYNC_MODE": "gevent", "WITH_PACKAGE": "1"})
-    with contextlib.ExitStack() as stack:
-        clients = []
-        for _ in range(3):
-            client = stack.enter_context(socketio.SimpleClient())
-            client.connect(server.url, transports=transports, wait_timeout=60)
-            clients.append(client)
-        for client in clients:
-            eventually(lambda client=client: client.call("transport") == transports[-1])
-            assert client.call("say", "x" * 100_000) == 100_000
-            assert client.receive(60) == ["said", "x" * 100_000]
-        clients[0].emit("shout", "all of you")
-        for client in clients:
-            assert client.receive(60) == ["shouted", "ALL OF YOU"]
-        with dial(server) as peer:
-            assert peer.get("/").body == b"hello"
+    with talking(server, transports), dial(server) as peer:
+        assert peer.get("/").body == b"hello"
     assert server.stop() == 0
     assert "Traceback" not in server.log()
 

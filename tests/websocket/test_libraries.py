@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-import socketio
 import websocket
 
-from support import eventually
+from support.socketio import talking
 
 HOSTS = [
     (),
@@ -70,20 +67,7 @@ def test_flask_socketio(serve, dial, options, transports):
         pytest.importorskip(kind(options))
     mode = kind(options) if kind(options) in ("gevent", "eventlet") else "threading"
     server = serve("socketio_site", *options, env={**QUIET, "ASYNC_MODE": mode})
-    with contextlib.ExitStack() as stack:
-        clients = []
-        for _ in range(3):
-            client = stack.enter_context(socketio.SimpleClient())
-            client.connect(server.url, transports=transports, wait_timeout=60)
-            clients.append(client)
-        for client in clients:
-            eventually(lambda client=client: client.call("transport") == transports[-1])
-            assert client.call("say", "x" * 100_000) == 100_000
-            assert client.receive(60) == ["said", "x" * 100_000]
-        clients[0].emit("shout", "all of you")
-        for client in clients:
-            assert client.receive(60) == ["shouted", "ALL OF YOU"]
-        with dial(server) as peer:
-            assert peer.get("/").body == b"hello"
+    with talking(server, transports), dial(server) as peer:
+        assert peer.get("/").body == b"hello"
     assert server.stop() == 0
     assert "Traceback" not in server.log()

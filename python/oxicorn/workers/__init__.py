@@ -11,7 +11,7 @@ from typing import Any
 from oxicorn._oxicorn import LoopHandle
 from oxicorn.errors import Error
 
-__all__ = ["Host", "check", "host"]
+__all__ = ["TAKING_TURNS", "Host", "check", "host"]
 
 # The modules behind the worker classes, each with its package and the oldest version of it that has
 # what is used.
@@ -22,6 +22,9 @@ _PACKAGES = {
     "geventwebsocket": [_GEVENT, ("geventwebsocket", "gevent-websocket", (0, 10))],
     "tornado": [("tornado", "tornado", (6, 3))],
 }
+
+# Calls take turns in one thread, and each has to reckon with the others.
+TAKING_TURNS = {"wsgi.multithread": True}
 
 
 def _unchanged(app: Callable[..., Any]) -> Callable[..., Any]:

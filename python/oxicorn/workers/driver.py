@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from oxicorn._oxicorn import LoopHandle, ReadyRequest
+from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
 
 __all__ = ["Driver"]
 
@@ -59,6 +59,20 @@ class Driver(ABC):
         """Serves from now on."""
         self.watch(self.handle.fileno())
         self._wait_until_due()
+
+    def serve(self, wait: Callable[[], object], deliver: Callable[[], object] | None) -> int:
+        """Serves until it is over, which `wait` waits for; gives the signal that ended it.
+
+        `deliver`, if there is one, is called for messages of the engine.
+        """
+        if deliver is not None:
+            self.after_turn = lambda: has_messages() and deliver()
+        self.begin()
+        try:
+            wait()
+        finally:
+            self.close()
+        return self.handle.ended_by
 
     def close(self) -> None:
         """Gives up the loop's watchers; nothing is served any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import eventlet
@@ -13,8 +14,8 @@ from eventlet.event import Event
 from eventlet.greenio import GreenSocket
 from eventlet.greenpool import GreenPool
 
-from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
-from oxicorn.workers import Host
+from oxicorn._oxicorn import LoopHandle, ReadyRequest
+from oxicorn.workers import TAKING_TURNS, Host
 from oxicorn.workers.driver import Driver
 
 __all__ = ["HOST", "GreenDriver", "Input", "Socket", "running", "wait"]
@@ -141,14 +142,7 @@ def _prepare() -> None:
 def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None) -> int:
     over = Event()
     driver = GreenDriver(handle, GreenPool(max(settings.worker_connections, 1)), over.send)
-    if deliver is not None:
-        driver.after_turn = lambda: has_messages() and eventlet.spawn(deliver)
-    driver.begin()
-    try:
-        over.wait()
-    finally:
-        driver.close()
-    return handle.ended_by
+    return driver.serve(over.wait, deliver and partial(eventlet.spawn, deliver))
 
 
 def _adapt(app: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,6 +163,5 @@ HOST = Host(
     socket=Socket,
     running=running,
     adapt=_adapt,
-    # Calls take turns in one thread, and each has to reckon with the others.
-    environ={"wsgi.multithread": True},
+    environ=TAKING_TURNS,
 )

@@ -6,6 +6,7 @@ import contextvars
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -16,8 +17,8 @@ from gevent.hub import get_hub
 from gevent.pool import Group
 from gevent.pywsgi import WSGISecureEnviron
 
-from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
-from oxicorn.workers import Host
+from oxicorn._oxicorn import LoopHandle, ReadyRequest
+from oxicorn.workers import TAKING_TURNS, Host
 from oxicorn.workers.driver import Driver
 
 __all__ = ["HOST", "CrewDriver", "HubDriver", "Socket", "report", "running", "wait"]
@@ -217,14 +218,7 @@ def _prepare() -> None:
 def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | None) -> int:
     over = Event()
     driver = CrewDriver(handle, over.set, max(settings.worker_connections, 1))
-    if deliver is not None:
-        driver.after_turn = lambda: has_messages() and gevent.spawn(deliver)
-    driver.begin()
-    try:
-        over.wait()
-    finally:
-        driver.close()
-    return handle.ended_by
+    return driver.serve(over.wait, deliver and partial(gevent.spawn, deliver))
 
 
 HOST = Host(
@@ -234,6 +228,5 @@ HOST = Host(
     socket=Socket,
     report=report,
     running=running,
-    # Calls take turns in one thread, and each has to reckon with the others.
-    environ={"wsgi.multithread": True},
+    environ=TAKING_TURNS,
 )

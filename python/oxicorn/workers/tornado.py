@@ -13,7 +13,7 @@ from tornado.ioloop import IOLoop
 from tornado.log import app_log
 from tornado.web import Application
 
-from oxicorn._oxicorn import LoopHandle, ReadyRequest, has_messages
+from oxicorn._oxicorn import LoopHandle, ReadyRequest
 from oxicorn.errors import AppImportError
 from oxicorn.workers import Host
 from oxicorn.workers.driver import Driver
@@ -105,15 +105,7 @@ def _serve(handle: LoopHandle, settings: Any, deliver: Callable[[], object] | No
     loop = IOLoop.current()
     threads = settings.threads
     executor = Threads(threads) if threads > 1 else None
-    driver = LoopDriver(handle, loop.stop, executor, threads)
-    if deliver is not None:
-        driver.after_turn = lambda: deliver() if has_messages() else None
-    driver.begin()
-    try:
-        loop.start()
-    finally:
-        driver.close()
-    return handle.ended_by
+    return LoopDriver(handle, loop.stop, executor, threads).serve(loop.start, deliver)
 
 
 def _adapt(app: Callable[..., Any]) -> Callable[..., Any]:
