@@ -7,6 +7,7 @@ judge, not a client.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import socket
 import struct
@@ -89,8 +90,12 @@ class Peer:
         return self.response()
 
     def half_close(self) -> None:
-        """Says that nothing more will be sent."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Says that nothing more will be sent; a server that has cut it off is no error here."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def reset(self) -> None:
         """Ends the connection with RST."""
