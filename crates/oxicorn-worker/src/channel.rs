@@ -17,7 +17,7 @@ use crate::body::{BodyStore, Shelf};
 use crate::http2::{Http2, StreamEnd};
 use crate::outbox::Outbox;
 use crate::wire::Wire;
-use crate::{Config, Link};
+use crate::{Body, Config, Link};
 
 /// Milliseconds that a new connection may be silent while others wait for its place.
 pub(crate) const SILENCE: u64 = 1000;
@@ -62,6 +62,18 @@ pub(crate) struct Pending {
     pub(crate) body: BodyStore,
     /// The request goes to the application before its body is complete.
     pub(crate) streaming: bool,
+}
+
+impl Pending {
+    /// The request as the application gets it: its bytes, its head and its body.
+    ///
+    /// # Errors
+    ///
+    /// The file that holds the body cannot be rewound.
+    pub(crate) fn request(&mut self) -> io::Result<(&[u8], &Head, Body<'_>)> {
+        let body = if self.streaming { Body::Streaming } else { self.body.body()? };
+        Ok((&self.bytes, &self.head, body))
+    }
 }
 
 /// Where the body of a complete request is.

@@ -50,39 +50,16 @@ impl Shared {
         }
         let mut pending = channel.pending.take();
         let (bytes, head, body) = match &mut pending {
-            Some(pending) => {
-                let body = if pending.streaming {
-                    Body::Streaming
-                } else {
-                    match pending.body.body() {
-                        Ok(body) => body,
-                        Err(error) => {
-                            log::error!(target: "oxicorn.error", "cannot read a kept request body: {error}");
-                            return self.end(channel);
-                        }
-                    }
-                };
-                (pending.bytes.as_slice(), &pending.head, body)
-            }
-            None => {
-                let body = match complete {
-                    Complete::Inline(range) => match input.get(range) {
-                        Some(bytes) if !bytes.is_empty() => Body::Memory(bytes),
-                        _ => Body::Empty,
-                    },
-                    Complete::Streaming => Body::Streaming,
-                    Complete::Empty | Complete::Stored => Body::Empty,
-                };
-                (input, head, body)
-            }
+            Some(pending) => match pending.request() {
+                Ok(request) => request,
+                Err(error) => {
+                    log::error!(target: "oxicorn.error", "cannot read a kept request body: {error}");
+                    return self.end(channel);
+                }
+            },
+            None => (input, head, body_in(input, complete)),
         };
-        let body_length = match (&body, head.framing) {
-            (Body::Empty, _) => Some(0),
-            (Body::Memory(bytes), _) => Some(bytes.len() as u64),
-            (Body::File(_, length), _) => Some(*length),
-            (Body::Streaming, Framing::Length(length)) => Some(length),
-            (Body::Streaming, _) => None,
-        };
+        let body_length = length_of(&body, head);
         let effective = match self.config.proxy.evaluate(channel.link.trusted, head, bytes) {
             Ok(effective) => effective,
             Err(reject) => {
@@ -134,12 +111,7 @@ impl Shared {
         {
             exchange.response_id = Some(about.id.as_str().into());
         }
-        let ticket = self.control.slot.as_ref().map(|slot| {
-            let start = self.clock.absolute(before.max(turn.now));
-            let id = about.map_or(&b""[..], |about| about.id.as_bytes());
-            let [method, target] = [request.head.method, request.head.target];
-            slot.begin(start, method.of(bytes), target.of(bytes), client, id)
-        });
+        let ticket = self.list(&request, client, before.max(turn.now));
         let mut inside = Inside::enter(self, turn.thread, ticket);
         inside.deadline = deadline.as_deref();
         if is_conversation {
@@ -148,20 +120,7 @@ impl Shared {
         }
         let exchange = self.app.call(request, exchange);
         drop(inside);
-        if self.hosted {
-            self.clock.now();
-        }
-        let over = self.clock.coarse();
-        let slow = over > before + 1;
-        self.spent(Phase::Application, over.saturating_sub(before));
-        if !is_conversation {
-            // Between two requests nothing is stuck, however long the queue is.
-            self.beat(turn.now.max(over));
-            if self.config.threads > 1 {
-                self.lock().token.call_done(slow);
-            }
-        }
-        self.count_request();
+        let over = self.call_is_over(before, turn.now, is_conversation);
         let ended = exchange.end();
         let is_lost = deadline.as_ref().is_some_and(|deadline| deadline.is_given_up());
         let is_told = deadline.is_some_and(|deadline| deadline.is_answered_for());
@@ -182,6 +141,36 @@ impl Shared {
             return self.end(ended.channel);
         }
         self.after(ended, asked_to_close, turn.now.max(over))
+    }
+
+    /// Shows a request on the scoreboard's list from now on.
+    #[inline]
+    fn list(&self, request: &Request<'_>, client: &[u8], now: u64) -> Option<Ticket> {
+        let slot = self.control.slot.as_ref()?;
+        let id = request.about.map_or(&b""[..], |about| about.id.as_bytes());
+        let [method, target] = [request.head.method, request.head.target];
+        let [method, target] = [method.of(request.bytes), target.of(request.bytes)];
+        Some(slot.begin(self.clock.absolute(now), method, target, client, id))
+    }
+
+    /// The application has done with a request that it got at `before`; gives the time.
+    #[inline]
+    fn call_is_over(&self, before: u64, now: u64, is_conversation: bool) -> u64 {
+        if self.hosted {
+            self.clock.now();
+        }
+        let over = self.clock.coarse();
+        let slow = over > before + 1;
+        self.spent(Phase::Application, over.saturating_sub(before));
+        if !is_conversation {
+            // Between two requests nothing is stuck, however long the queue is.
+            self.beat(now.max(over));
+            if self.config.threads > 1 {
+                self.lock().token.call_done(slow);
+            }
+        }
+        self.count_request();
+        over
     }
 
     /// Notes on the scoreboard how long a request was in a phase.
@@ -279,6 +268,31 @@ impl Shared {
                 Some(channel)
             }
         }
+    }
+}
+
+/// The body of a request that was offered in `input`.
+#[inline]
+fn body_in(input: &[u8], complete: Complete) -> Body<'_> {
+    match complete {
+        Complete::Inline(range) => match input.get(range) {
+            Some(bytes) if !bytes.is_empty() => Body::Memory(bytes),
+            _ => Body::Empty,
+        },
+        Complete::Streaming => Body::Streaming,
+        Complete::Empty | Complete::Stored => Body::Empty,
+    }
+}
+
+/// How long a body is, if that is known.
+#[inline]
+fn length_of(body: &Body<'_>, head: &Head) -> Option<u64> {
+    match (body, head.framing) {
+        (Body::Empty, _) => Some(0),
+        (Body::Memory(bytes), _) => Some(bytes.len() as u64),
+        (Body::File(_, length), _) => Some(*length),
+        (Body::Streaming, Framing::Length(length)) => Some(length),
+        (Body::Streaming, _) => None,
     }
 }
 
