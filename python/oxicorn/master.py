@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import oxicorn
@@ -19,22 +18,10 @@ from oxicorn.errors import AppImportError, CannotStart, Error, reason_of
 from oxicorn.generation import Generation, identity, or_cannot_start
 from oxicorn.logger import StartLog
 from oxicorn.service import Notifier
+from oxicorn.signals import SignalPipe
 from oxicorn.starting import Surroundings
 from oxicorn.upgrade import Start
 from oxicorn.worker import App, Worker
-
-SIGNALS = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGWINCH,
-    signal.SIGCHLD,
-)
 
 
 class Server(ArbiterMethods):
@@ -168,7 +155,7 @@ class Server(ArbiterMethods):
             self._pidfile = or_cannot_start(_oxicorn.Pidfile, path)
         self.call("on_starting", self)
         settings = self._settings  # the hook may have changed some
-        self._queue_signals()
+        self._signals = SignalPipe()
         if settings.user or settings.group:
             or_cannot_start(_oxicorn.give_logs_to, *identity(settings))
         self._bind(first, self._inherited())
@@ -190,7 +177,7 @@ class Server(ArbiterMethods):
 
     def _bind(self, generation: Generation, opened: dict[str, _oxicorn.Listener]) -> None:
         addresses = self._handed_over or [str(address) for address in generation.settings.bind]
-        generation.bind(addresses, opened, self.log, self._is_told_to_stop)
+        generation.bind(addresses, opened, self.log, self._signals.is_told_to_stop)
 
     def _inherited(self) -> dict[str, _oxicorn.Listener]:
         """The listeners that a predecessor hands over."""
@@ -200,27 +187,10 @@ class Server(ArbiterMethods):
             found[address] = or_cannot_start(listening.adopt, number)
         return found
 
-    def _queue_signals(self) -> None:
-        """From now on signals wait until the loop reads them."""
-        self._signals = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self._signals[1], warn_on_full_buffer=False)
-        for number in SIGNALS:
-            signal.signal(number, _nothing)
-
-    def _is_told_to_stop(self) -> bool:
-        """Whether a signal that ends the server has come before the loop; the others still wait."""
-        signals, wakeup = self._signals
-        try:
-            waiting = os.read(signals, 4096)
-        except BlockingIOError:
-            return False
-        os.write(wakeup, waiting)
-        return not {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}.isdisjoint(waiting)
-
     # Running.
 
     def _loop(self) -> int:
-        signals, wakeup = self._signals
+        signals, wakeup = self._signals.reader, self._signals.writer
         life, beat = os.pipe2(os.O_CLOEXEC)
         self._master = _oxicorn.Master(*_policy(self._settings), signals)
         self._look_after_credentials()
@@ -553,7 +523,3 @@ def _wish(end: BaseException) -> tuple[int, str]:
 
 def _full(error: Error) -> str:
     return "\n".join(filter(None, (str(error), error.details.rstrip())))
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """The byte on the pipe is what counts."""

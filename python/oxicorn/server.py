@@ -285,9 +285,9 @@ def serve(app: Callable[..., Any], host: str = HOST, port: int = PORT, **setting
             f"{', '.join(f'`{name}`' for name in wanting)}: a master needs the main thread"
         )
     warn(values.warnings)
-    from oxicorn import master
+    from oxicorn import master, signals
 
-    handlers = {number: signal.getsignal(number) for number in master.SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in signals.SIGNALS}
     wakeup = signal.set_wakeup_fd(-1)
     try:
         status = master.run(values, lambda: values, app=checked(app))

@@ -1,3 +1,5 @@
+//! What shells complete, for bash, zsh and fish.
+
 use std::fmt::Write;
 
 use crate::cli::{ACTIONS, COMPLETIONS, SHELL, Shell};

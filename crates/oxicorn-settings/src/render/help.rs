@@ -1,3 +1,5 @@
+//! The text of `--help`.
+
 use std::fmt::Write;
 
 use crate::setting::{Section, Setting, Support};

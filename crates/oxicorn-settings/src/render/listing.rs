@@ -1,3 +1,5 @@
+//! The settings in force, for `--print-config`.
+
 use crate::settings::Settings;
 
 /// Every setting in force as `name = value   # origin`, for `--print-config`.

@@ -1,3 +1,5 @@
+//! The manual page.
+
 use std::fmt::Write;
 
 use crate::setting::{Kind, Section, Setting, Support};

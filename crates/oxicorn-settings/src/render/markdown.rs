@@ -1,3 +1,5 @@
+//! The reference of settings.
+
 use std::fmt::Write;
 
 use crate::setting::{Kind, Section, Setting, Support};
