@@ -12,6 +12,7 @@ from oxicorn import application, config_file, daemon, log_setup, ssl_context, st
 from oxicorn._oxicorn import CommandLine, Credentials, SettingError, Settings
 from oxicorn.config import Config
 from oxicorn.errors import AppImportError, Error, reason_of
+from oxicorn.generation import identity
 from oxicorn.upgrade import Start
 
 __all__ = ["main"]
@@ -109,7 +110,9 @@ def _check(settings: Settings, start: Path) -> int:
     try:
         config = Config.of(settings)
         ssl_context.take_over(config)
-        Credentials.of(config.resolve())
+        resolved = config.resolve()
+        Credentials.of(resolved)
+        identity(resolved)
     except (OSError, ValueError) as error:
         return _complain(reason_of(error), 1)
     try:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import email.utils
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from logging.handlers import SysLogHandler
 from types import ModuleType
 from typing import Any
 
@@ -51,8 +53,24 @@ def _errors() -> dict[str, Any]:
 def _logger() -> dict[str, Any]:
     from oxicorn.logger import CONFIG_DEFAULTS, Logger, SafeAtoms
 
-    names = {"Logger": Logger, "SafeAtoms": SafeAtoms}
-    return {**names, "CONFIG_DEFAULTS": copy.deepcopy(CONFIG_DEFAULTS)}
+    return {
+        "Logger": Logger,
+        "SafeAtoms": SafeAtoms,
+        "CONFIG_DEFAULTS": copy.deepcopy(CONFIG_DEFAULTS),
+        "SYSLOG_FACILITIES": dict(SysLogHandler.facility_names),
+    }
+
+
+def _util() -> dict[str, Any]:
+    from oxicorn.application import load
+
+    def import_app(module: str) -> Callable[..., Any]:
+        return load(module)
+
+    def http_date(timestamp: float | None = None) -> str:
+        return email.utils.formatdate(timestamp, usegmt=True)
+
+    return {"import_app": import_app, "http_date": http_date}
 
 
 def _statsd() -> dict[str, Any]:
@@ -68,6 +86,16 @@ def _worker(name: str) -> Callable[[], dict[str, Any]]:
         return {name: Worker}
 
     return names
+
+
+def _worker_classes() -> dict[str, Any]:
+    classes = {
+        "sync": "gunicorn.workers.sync.SyncWorker",
+        "gthread": "gunicorn.workers.gthread.ThreadWorker",
+        "gevent": "gunicorn.workers.ggevent.GeventWorker",
+        "tornado": "gunicorn.workers.gtornado.TornadoWorker",
+    }
+    return {"SUPPORTED_WORKERS": classes}
 
 
 def _request() -> dict[str, Any]:
@@ -94,9 +122,13 @@ _MODULES: dict[str, Callable[[], dict[str, Any]]] = {
     "gunicorn.http.wsgi": _response,
     "gunicorn.instrument": dict,
     "gunicorn.instrument.statsd": _statsd,
-    "gunicorn.workers": dict,
+    "gunicorn.util": _util,
+    "gunicorn.workers": _worker_classes,
     "gunicorn.workers.base": _worker("Worker"),
+    "gunicorn.workers.base_async": _worker("AsyncWorker"),
+    "gunicorn.workers.ggevent": _worker("GeventWorker"),
     "gunicorn.workers.gthread": _worker("ThreadWorker"),
+    "gunicorn.workers.gtornado": _worker("TornadoWorker"),
     "gunicorn.workers.sync": _worker("SyncWorker"),
 }
 

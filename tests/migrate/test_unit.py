@@ -6,6 +6,10 @@ import json
 
 import pytest
 
+LOG_FORMAT = (
+    '$remote_addr - [$time_local [${time_local}] "$request_line" $header_x_mode '
+    "$response_header_etag ${dollar}5 100% $uri $arg_x $request_id"
+)
 CONFIG = {
     "listeners": {
         "*:8080": {
@@ -38,8 +42,8 @@ CONFIG = {
             "threads": 3,
             "limits": {"timeout": 20, "requests": 1000},
             "environment": {"SHOP_MODE": "live", "MOTTO": "a b"},
-            "user": "www",
-            "group": "www",
+            "user": "root",
+            "group": "root",
             "prefix": "/shop",
             "isolation": {"namespaces": {"network": True}},
             "frobnicate": 1,
@@ -55,7 +59,7 @@ CONFIG = {
             "static": {"mime_types": {}},
         }
     },
-    "access_log": {"path": "/var/log/unit.log", "format": "$remote_addr $status"},
+    "access_log": {"path": "/var/log/unit.log", "format": LOG_FORMAT},
 }
 
 
@@ -72,13 +76,17 @@ def test_configuration(migrate, place):
         "timeout": 20,
         "max_requests": 1000,
         "raw_env": ["SHOP_MODE=live", "MOTTO=a b"],
-        "user": "www",
-        "group": "www",
+        "user": "root",
+        "group": "root",
         "client_head_timeout": 15,
         "keepalive": 30,
         "limit_request_body": 1048576,
         "header_map": "dangerous",
         "accesslog": "/var/log/unit.log",
+        "access_log_format": (
+            '%(h)s - [%(t)s %(t)s "%(r)s" %({x-mode}i)s %({etag}o)s $5 100%% %(U)s - '
+            "%({request_id}x)s"
+        ),
         "proxy": {
             "trusted": ["10.0.0.0/8"],
             "x_for": 1,
@@ -93,7 +101,7 @@ def test_configuration(migrate, place):
     assert "TTIN" in found.note("processes")
     assert "PublicUrl(app, prefix='/shop')" in found.note("prefix")
     assert "no equivalent" in found.note("applications.shop.frobnicate")
-    assert "by hand" in found.note("access_log.format")
+    assert "$arg_x: written as `-`" in found.note("access_log.format")
 
 
 def test_simplest(migrate, place):
@@ -194,3 +202,16 @@ def test_help(oxicorn):
     result = oxicorn("migrate", "--help")
     assert result.returncode == 0
     assert result.stdout.startswith("usage: oxicorn migrate")
+
+
+def test_a_log_of_objects(migrate, place):
+    log = {"path": "log", "format": {"who": "$remote_addr"}}
+    config = {
+        "listeners": {"*:1": {"pass": "applications/a"}},
+        "applications": {"a": {"type": "python", "module": "shop.wsgi"}},
+        "access_log": log,
+    }
+    (place / "unit.json").write_text(json.dumps(config))
+    found = migrate("unit.json")
+    assert found.settings["log_format"] == "json"
+    assert "names of their own" in found.note("access_log.format")

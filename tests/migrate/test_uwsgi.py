@@ -101,8 +101,8 @@ def test_options_that_are_off_are_not_there(migrate, place):
     [
         ("listen = 511", "backlog", 511),
         ("reuse-port = true", "reuse_port", True),
-        ("uid = www-data", "user", "www-data"),
-        ("gid = 33", "group", "33"),
+        ("uid = daemon", "user", "daemon"),
+        ("gid = 0", "group", "0"),
         ("chmod-socket = 640", "umask", 0o026),
         ("pidfile = /run/%n.pid", "pidfile", "/run/x.pid"),
         ("procname-prefix = shop", "proc_name", "shop"),
@@ -168,18 +168,17 @@ def test_section_of_its_own(migrate, place):
 
 
 def test_placeholders_that_nobody_knows(migrate, place):
-    (place / "u.ini").write_text("[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nuid=%(nobody)\n")
-    assert "%(nobody) is not known" in migrate("u.ini").note("uid (u.ini:4)")
+    (place / "u.ini").write_text("[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nenv=A=%(nobody)\n")
+    assert "%(nobody) is not known" in migrate("u.ini").note("env (u.ini:4)")
 
 
 def test_unknown_and_wrong_options_are_listed(migrate, place):
     (place / "u.ini").write_text(
-        "[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nworkers=some\nfrobnicate=1\nif-env=X\nendif=\n"
+        "[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nworkers=some\nfrobnicate=1\n"
     )
     found = migrate("u.ini")
     assert "expected a number, got `some`" in found.note("workers (u.ini:4)")
     assert "not known to this command" in found.note("frobnicate (u.ini:5)")
-    assert "conditions and loops" in found.note("if-env")
 
 
 def test_files_that_cannot_be_read(oxicorn, place):
@@ -306,3 +305,72 @@ def test_forms_that_are_broken(oxicorn, place, name, text, problem):
     result = oxicorn("migrate", "--from", "uwsgi", name, cwd=place)
     assert (result.returncode, result.stdout) == (1, "")
     assert problem in result.stderr
+
+
+BLOCKS = """
+[uwsgi]
+module = shop.wsgi:app
+workers = 2
+if-env = SHOP_PORT
+http-socket = 127.0.0.1:%(_)
+endif =
+if-not-env = SHOP_PORT
+http-socket = 127.0.0.1:1
+endif =
+if-env = SHOP_MODE=live
+threads = 8
+endif =
+if-opt = workers=2
+harakiri = 20
+endif =
+if-not-opt = workers
+harakiri = 21
+endif =
+if-dir = {place}/shop
+pythonpath = %(_)
+endif =
+if-exists = {place}/nowhere
+chdir = {place}/nowhere
+end =
+for = A B C
+env = LETTER_%(_)=1
+endfor =
+for-times = 2
+env = NUMBER_%(_)=%(_)
+endfor =
+for-glob = {place}/*.env
+env = FILE=%(_)
+endfor =
+max-requests = 7
+"""
+
+
+def test_conditions_and_loops(migrate, place):
+    (place / "a.env").touch()
+    (place / "site.ini").write_text(BLOCKS.format(place=place))
+    found = migrate("site.ini", env={"SHOP_PORT": "2222", "SHOP_MODE": "test"})
+    letters = [f"LETTER_{each}=1" for each in "ABC"]
+    assert found.settings == {
+        "wsgi_app": "shop.wsgi:app",
+        "bind": ["127.0.0.1:2222"],
+        "workers": 2,
+        "timeout": 20,
+        "pythonpath": f"{place}/shop",
+        "raw_env": [*letters, "NUMBER_1=1", "NUMBER_2=2", f"FILE={place}/a.env"],
+        "max_requests": 7,
+        "accesslog": "-",
+    }
+    taken, left_out = "holds here and now: its lines are taken", "does not hold here and now"
+    assert f"`SHOP_PORT` {taken}" in found.note("if-env (site.ini:5)")
+    assert left_out in found.note("if-not-env (site.ini:8)")
+    assert left_out in found.note("if-env (site.ini:11)")
+    assert left_out in found.note("if-exists")
+    assert "it finds 1 here" in found.note("for-glob")
+    assert "endif" not in found.text
+
+
+def test_a_block_without_an_end(migrate, place):
+    (place / "site.ini").write_text(
+        "[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nif-env=NOWHERE\nworkers=9\n"
+    )
+    assert "workers" not in migrate("site.ini").settings

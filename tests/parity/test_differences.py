@@ -205,6 +205,13 @@ CHECKED = {
         True,
     ),
     "an unknown `loglevel` means `info`": (["--log-level", "loud", "shop:app"], {}, True, False),
+    "`worker_class` may be a class of one's own": (
+        ["-k", "shop.site", "shop:app"],
+        {},
+        True,
+        False,
+    ),
+    "words after the application are ignored": (["shop:app", "more"], {}, True, False),
     "an empty `WEB_CONCURRENCY` is an error": (["shop:app"], {"WEB_CONCURRENCY": ""}, False, True),
 }
 
@@ -233,6 +240,10 @@ ELSEWHERE = {
         "test_a_header_that_names_nobody_keeps_the_peer"
     ),
     "a fault in a PROXY header is answered with 400 or 403": "test_a_fault_closes_without_a_word",
+    "a value that a setting does not take ends with 1": "test_exit_codes_of_wrong_values",
+    "in the access log a failure of the application has no size and no user agent": (
+        "test_the_access_line_of_a_failure"
+    ),
     "refused requests are not in the access log": "test_a_refused_request_has_its_line",
     "on HUP old workers are told to leave at once": "test_broken_code_keeps_the_old_workers",
     "a worker that exits with 3 or 4 while serving stops the master": (
@@ -316,6 +327,30 @@ def test_clients_on_unix_sockets(name, line, folder, tmp_path):
         eventually(lambda: deployed.out() == f"{line}\n")
     finally:
         deployed.end()
+
+
+@pytest.mark.parametrize(("name", "line"), [("gunicorn", "<500 0 ->"), ("oxicorn", "<500 186 me>")])
+def test_the_access_line_of_a_failure(name, line, folder, tmp_path):
+    form = ["--access-logfile", str(tmp_path / "log"), "--access-logformat", "<%(s)s %(b)s %(a)s>"]
+    port = free_port()
+    deployed = Deployed([name, "-b", f"127.0.0.1:{port}", *form, "shop:app"], folder, {})
+    try:
+        deployed.says("Booting worker")
+        answer = Answer(port, get("/boom", "Host: a", "User-Agent: me"))
+        assert answer.status == 500
+        answer.end()
+        eventually(lambda: (tmp_path / "log").read_text() == f"{line}\n")
+    finally:
+        deployed.end()
+
+
+@pytest.mark.parametrize(("name", "code"), [("gunicorn", 1), ("oxicorn", 2)])
+def test_exit_codes_of_wrong_values(name, code, folder):
+    on_the_line = [name, "--check-config", "-w", "-1", "shop:app"]
+    assert run(on_the_line, folder, {}).returncode == code
+    (folder / "wrong.py").write_text("workers = -1\n")
+    in_a_file = [name, "--check-config", "-c", "wrong.py", "shop:app"]
+    assert run(in_a_file, folder, {}).returncode == 1
 
 
 @pytest.mark.parametrize(("name", "is_kept"), [("gunicorn", False), ("oxicorn", True)])

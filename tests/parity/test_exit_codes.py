@@ -32,6 +32,8 @@ COMMANDS = {
     "--check-config shop:app": 0,
     "--check-config broken:app": 1,
     "--check-config shop:nowhere": 1,
+    "--check-config -u nobody-of-this-name shop:app": 1,
+    "--check-config -g nobody-of-this-name shop:app": 1,
     "--print-config shop:app": 0,
     "-c nowhere.py shop:app": 1,
     "-c broken.py shop:app": 1,

@@ -14,7 +14,15 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http.message import Request
 from gunicorn.workers.base import Worker
+from gunicorn.workers.ggevent import GeventWorker
 from gunicorn.workers.sync import SyncWorker
+from gunicorn.glogging import SYSLOG_FACILITIES
+from gunicorn.util import http_date, import_app
+from gunicorn.workers import SUPPORTED_WORKERS
+
+assert SYSLOG_FACILITIES['local3'] and SUPPORTED_WORKERS['sync'].endswith('SyncWorker')
+assert http_date(0) == 'Thu, 01 Jan 1970 00:00:00 GMT'
+assert callable(import_app('apps.hello:app'))
 
 class Quiet(Logger):
     def access(self, resp, req, environ, request_time):

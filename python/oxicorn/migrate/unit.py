@@ -8,6 +8,7 @@ from typing import Any
 
 from oxicorn.errors import Error
 from oxicorn.migrate.plan import Plan, Verdict
+from oxicorn.migrate.unit_log_format import translate
 
 __all__ = ["ROWS", "from_json"]
 
@@ -40,7 +41,11 @@ ROWS = (
     ("… `body_temp_path`", "`tmp_upload_dir`", ""),
     ("… `discard_unsafe_fields`", "`header_map`", ""),
     ("… `server_version`", "`server_header`", ""),
-    ("`access_log`", "`accesslog`, `access_log_format`", "the format's variables are others"),
+    (
+        "`access_log`",
+        "`accesslog`, `access_log_format`",
+        'an object as format means `log_format = "json"`',
+    ),
 )
 
 _HTTP = {
@@ -344,7 +349,18 @@ class _Reader:
             if log.get("path"):
                 self._plan.set("accesslog", log["path"], "access_log")
             if log.get("format"):
-                text = "its variables are others: set access_log_format by hand"
-                self._note(Verdict.DIFFERS, f"access_log.format {log['format']!r}", text)
+                self._read_log_format(log["format"])
             if "if" in log:
                 self._note(Verdict.MISSING, "access_log.if", "every request is logged")
+
+    def _read_log_format(self, form: Any) -> None:
+        if not isinstance(form, str):
+            self._plan.set("log_format", "json", "access_log.format")
+            text = "the lines are JSON too, with names of their own (docs/guides/logging.md)"
+            self._note(Verdict.DIFFERS, "access_log.format", text)
+            return
+        translated, missing = translate(form)
+        self._plan.set("access_log_format", translated, "access_log.format")
+        if missing:
+            text = f"{', '.join(missing)}: written as `-`"
+            self._note(Verdict.MISSING, "access_log.format", text)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from oxicorn.errors import Error
 from oxicorn.migrate.plan import Plan, Verdict, default
-from oxicorn.migrate.uwsgi_files import Option, read
+from oxicorn.migrate.uwsgi_files import read
+from oxicorn.migrate.uwsgi_option import Option
 from oxicorn.migrate.uwsgi_options import find
 
 __all__ = ["from_file"]
@@ -57,7 +58,10 @@ def from_file(path: str, form: str, section: str, environ: Mapping[str, str]) ->
             what = ", ".join(option.variables)
             text = f"{what} of the environment: what it holds now is written here"
             plan.note(Verdict.DIFFERS, f"{option.name} ({option.origin})", text)
-        draft.take(option)
+        if option.decision:
+            plan.note(Verdict.DIFFERS, f"{option.name} ({option.origin})", option.decision)
+        else:
+            draft.take(option)
     draft.finish()
     return plan
 

@@ -9,13 +9,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from oxicorn.errors import Error
 from oxicorn.migrate import uwsgi_forms as forms
+from oxicorn.migrate.uwsgi_blocks import unrolled
+from oxicorn.migrate.uwsgi_option import Option
 from oxicorn.migrate.uwsgi_options import find
 
-__all__ = ["Option", "read"]
+__all__ = ["read"]
 
 _PLACEHOLDERS = ("set", "set-ph", "set-placeholder")
 # What includes another file, and the form that it says; none: by its name.
@@ -33,27 +34,9 @@ _INCLUDES = {
 _FORMATS = ("log-format", "logformat", "log-encoder", "log-req-encoder")
 
 
-class Option(NamedTuple):
-    """One line of the file."""
-
-    name: str
-    value: str
-    """Empty if the name stands alone, which means yes."""
-    origin: str
-    """File and line."""
-    unknown: tuple[str, ...] = ()
-    """Placeholders in it that nothing is known of."""
-    variables: tuple[str, ...] = ()
-    """Variables of the environment that were filled in."""
-
-    @property
-    def is_on(self) -> bool:
-        """The value of an option that is yes or no."""
-        return self.value.lower() in ("", "true", "yes", "1", "on")
-
-
 def read(path: str, form: str, section: str, environ: Mapping[str, str]) -> list[Option]:
-    """The options of a file, with those of the files that it includes, and placeholders filled in.
+    """The options of a file, with those of the files that it includes, conditions and loops
+    followed, and placeholders filled in.
 
     Raises `Error`.
     """
@@ -61,6 +44,8 @@ def read(path: str, form: str, section: str, environ: Mapping[str, str]) -> list
     if not options:
         named = f"[{section}]" if form == "ini" else f"`{section}`"
         raise Error(f"migrate: {path} has no section {named}, or nothing in it")
+    written = _Filler(path, options, environ)
+    options = list(unrolled(options, written.text, environ))
     fill = _Filler(path, options, environ)
     filled = [fill(option) for option in options if option.name not in _PLACEHOLDERS]
     # `%(x)` may stand for any name that is set, so a file may use names of its own.
@@ -111,6 +96,10 @@ class _Filler:
         if option.name in _FORMATS:
             unknown.clear()
         return option._replace(value=value, unknown=tuple(unknown), variables=tuple(variables))
+
+    def text(self, text: str) -> str:
+        """The text with what is known filled in."""
+        return self._fill(text, [], [], 0)
 
     def _fill(self, text: str, unknown: list[str], variables: list[str], depth: int) -> str:
         def variable(match: re.Match[str]) -> str:

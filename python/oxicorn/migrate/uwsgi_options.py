@@ -215,10 +215,10 @@ ROWS = (
         "stats stats-server stats-http stats-push memory-report carbon snmp metric",
         "`statsd_host` sends figures",
     ),
-    _missing(
+    _needless(
         "for for-glob for-times endfor if-env if-exists if-file if-dir if-opt if-not-env "
         "if-not-exists if-not-file if-not-dir endif end",
-        "conditions and loops were not followed: look at the lines between them",
+        "conditions and loops are written out, as they come out here and now",
     ),
 )
 
