@@ -139,7 +139,7 @@ class Server(ArbiterMethods):
     def _start(self) -> None:
         settings = self._settings
         self.log = or_cannot_start(log_setup.install, self.cfg)
-        titles.set_title("master", settings)
+        titles.set_title("master", settings, is_second=bool(self.master_pid))
         self.log.info("Starting oxicorn %s", oxicorn.__version__)
         self.call("nworkers_changed", self, settings.workers, None)
         first = Generation(self.cfg, {}, self.app, Surroundings.of(settings))
@@ -378,6 +378,7 @@ class Server(ArbiterMethods):
         """The predecessor is gone: everything is ours now."""
         self.log.info("Master has been promoted.")
         self.master_pid = 0
+        titles.set_title("master", self._settings)
         for listener in self.LISTENERS:
             listener.own_path()
         if self._pidfile is not None:

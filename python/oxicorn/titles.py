@@ -14,10 +14,11 @@ def name_of(settings: Any) -> str:
     )
 
 
-def set_title(role: str, settings: Any) -> None:
+def set_title(role: str, settings: Any, *, is_second: bool = False) -> None:
     """Names this process after its role, `master` or `worker`; call it on the main thread.
 
-    The title that `ps` shows needs the optional `setproctitle` module.
+    As long as a predecessor lives beside it, a new master and its workers are second. The title
+    that `ps` shows needs the optional module `setproctitle`.
     """
     name = name_of(settings)
     try:
@@ -28,4 +29,4 @@ def set_title(role: str, settings: Any) -> None:
         elif role == "worker":
             _oxicorn.set_process_name("oxicorn-worker")
         return
-    setproctitle(f"oxicorn: {role} [{name}]")
+    setproctitle(f"oxicorn: {role} [{name}{'.2' if is_second else ''}]")

@@ -163,7 +163,7 @@ def run(
         _oxicorn.assume_identity(settings.user, settings.group, settings.initgroups)
         # After the change of user, which makes the kernel forget it.
         _oxicorn.follow_parent()
-        titles.set_title("worker", settings)
+        titles.set_title("worker", settings, is_second=bool(server.master_pid))
         worker.log.close_on_exec()
         if os.getppid() != worker.ppid:
             return 0

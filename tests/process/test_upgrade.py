@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,28 @@ def test_the_new_one_takes_over(upgradable, tmp_path, kind):
     os.kill(new, signal.SIGTERM)
     eventually(lambda: not pidfile.exists())
     assert not path.exists()
+
+
+def title(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+def test_the_new_one_is_second_by_name_until_it_is_alone(upgradable):
+    pytest.importorskip("setproctitle")
+    server, pidfile = upgradable("--name", "shop")
+    new = upgrade(server, pidfile)
+    eventually(lambda: title(new) == "oxicorn: master [shop.2]")
+
+    def worker_titles():
+        path = Path(f"/proc/{new}/task/{new}/children")
+        return {title(int(pid)) for pid in path.read_text().split()}
+
+    eventually(lambda: worker_titles() == {"oxicorn: worker [shop.2]"})
+    assert title(server.pid) == "oxicorn: master [shop]"
+    assert server.stop() == 0
+    eventually(lambda: title(new) == "oxicorn: master [shop]")
+    os.kill(new, signal.SIGTERM)
+    eventually(lambda: not pidfile.exists())
 
 
 def test_roll_back(upgradable, tmp_path):
