@@ -176,6 +176,7 @@ impl Layers<'_> {
             // As in the file itself, the last assignment counts.
             if let Some(entry) = entries.iter().rfind(|entry| entry.name == setting.name) {
                 let raw = match &entry.raw {
+                    Raw::Nothing if setting.kind.none_is_default() => break,
                     // One item, whatever is in it: only variables have no other way than commas.
                     Raw::Text(text) if setting.kind == Kind::List && !text.is_empty() => {
                         Raw::List(vec![text.clone()])

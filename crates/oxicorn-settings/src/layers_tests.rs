@@ -156,3 +156,14 @@ fn names_that_are_almost_settings_are_warned_about() {
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].ends_with("did you mean `OXICORN_WORKERS`?"), "{warnings:?}");
 }
+
+#[test]
+fn none_in_a_file_means_the_default() {
+    let names = ["daemon", "bind", "worker_class", "loglevel", "proxy_protocol", "logger_class"];
+    let file: Vec<_> = names.map(|name| in_file(name, Raw::Nothing)).into();
+    let settings = resolve(&[], &[("PORT", "81")], &file).expect("good settings");
+    let plain = resolve(&[], &[("PORT", "81")], &[]).expect("good settings");
+    assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
+    let (said, _) = complaint(&[], &[], &[in_file("workers", Raw::Nothing)]);
+    assert!(said.contains("got `None`"), "{said}");
+}

@@ -98,6 +98,32 @@ impl Kind {
     pub fn is_repeatable(self) -> bool {
         matches!(self, Self::Addresses | Self::List)
     }
+
+    /// Whether a settings file says by `None` that the default is meant; other kinds have a value
+    /// of their own for it, or take it for a mistake.
+    #[must_use]
+    pub(crate) fn none_is_default(self) -> bool {
+        match self {
+            Self::Addresses
+            | Self::Choice(_)
+            | Self::ChoiceOrBare(..)
+            | Self::Flag(_)
+            | Self::Object
+            | Self::Switch
+            | Self::WorkerClass => true,
+            Self::Group
+            | Self::Hook(_)
+            | Self::Integer { .. }
+            | Self::List
+            | Self::Mode
+            | Self::Names
+            | Self::Networks
+            | Self::Pairs
+            | Self::Seconds
+            | Self::Text
+            | Self::TextOrEmpty => false,
+        }
+    }
 }
 
 /// A part of the reference.
