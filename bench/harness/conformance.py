@@ -6,7 +6,6 @@ fails one is measured all the same, and the report says so.
 
 import json
 import re
-import socket
 from collections.abc import Callable
 
 from .process import Failed, Running
@@ -14,7 +13,7 @@ from .process import Failed, Running
 
 def ask(here: Running, request: str, answers: int = 1) -> list[tuple[str, bytes]]:
     """The heads and bodies that come back; fewer when the server closes or says nothing more."""
-    with socket.create_connection(("127.0.0.1", here.port), timeout=5) as client:
+    with here.connect(5) as client:
         client.sendall(request.replace("\n", "\r\n").encode("latin-1"))
         received, found = b"", []
         while len(found) < answers:
@@ -79,7 +78,7 @@ def answers_each(here: Running) -> bool:
 
 
 def keeps_head_empty(here: Running) -> bool:
-    with socket.create_connection(("127.0.0.1", here.port), timeout=5) as client:
+    with here.connect(5) as client:
         client.sendall(b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         received = b""
         while piece := client.recv(65536):

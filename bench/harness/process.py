@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from .servers import BENCH, Server
+from . import nginx, tls
+from .servers import BENCH, PLAIN, Server
 
 BOOT_SECS = 30
+NOT_YET = b" 502 "
 
 
 class Failed(Exception):
@@ -26,19 +28,16 @@ class Failed(Exception):
 class Running:
     server: Server
     port: int
-    root: subprocess.Popen[bytes]
+    roots: list[subprocess.Popen[bytes]]
+    """What was started; the last one is what clients speak to."""
     log: IO[bytes]
+    protocol: str = PLAIN
     start_ms: float = 0.0
     """From the start of the process to the first answer."""
 
     def pids(self) -> list[int]:
-        """The process that was started and everything below it."""
-        pids, found = [self.root.pid], 0
-        while found < len(pids):
-            for path in Path(f"/proc/{pids[found]}/task").glob("*/children"):
-                pids += [int(pid) for pid in path.read_text().split()]
-            found += 1
-        return pids
+        """The processes that were started and everything below them."""
+        return [pid for root in self.roots for pid in tree(root.pid)]
 
     def cpu_secs(self) -> float:
         """CPU time of the whole tree: to the nanosecond where the kernel tells, else in ticks."""
@@ -52,9 +51,33 @@ class Running:
             total += 1024 * int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])
         return total
 
+    def connect(self, timeout: float) -> socket.socket:
+        """A connection for HTTP/1.1, in TLS if the server is measured with it."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout)
+        if self.protocol == PLAIN:
+            return client
+        try:
+            return tls.client_context().wrap_socket(client, server_hostname="127.0.0.1")
+        except OSError:
+            client.close()
+            raise
+
+    def url(self, path: str) -> str:
+        return f"{'http' if self.protocol == PLAIN else 'https'}://127.0.0.1:{self.port}{path}"
+
     def tail(self) -> str:
         self.log.seek(0)
         return self.log.read()[-2000:].decode(errors="replace")
+
+
+def tree(root: int) -> list[int]:
+    """A process and everything below it."""
+    pids, found = [root], 0
+    while found < len(pids):
+        for path in Path(f"/proc/{pids[found]}/task").glob("*/children"):
+            pids += [int(pid) for pid in path.read_text().split()]
+        found += 1
+    return pids
 
 
 def cpu_secs(pid: int) -> float:
@@ -80,6 +103,7 @@ def running(
     connections: int = 1000,
     threads: int = 1,
     workers: int = 1,
+    protocol: str = PLAIN,
     before: list[str] | None = None,
     boot_secs: int = BOOT_SECS,
     extra: list[str] | None = None,
@@ -87,10 +111,29 @@ def running(
     """Starts a server on one core and waits until it answers; stops it and its children after."""
     port = free_port()
     pin = [] if core is None else ["taskset", "-c", str(core)]
-    command = server.argv(app, port, connections, threads, workers)
-    argv = [*pin, *(before or []), *command, *(extra or [])]
-    with tempfile.TemporaryFile() as log:
-        root = subprocess.Popen(
+    values = {"app": app, "port": port, "connections": connections}
+    values |= {"threads": threads, "workers": workers}
+    if protocol != PLAIN:
+        values |= {"cert": tls.certificate().cert, "key": tls.certificate().key}
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
+        command = server.argv(protocol, folder=folder, **values)
+        commands = [[*(before or []), *command, *(extra or [])]]
+        if server.behind_nginx:
+            commands.append(nginx.command(Path(folder), port, workers))
+        here = Running(server, port, [], log, protocol)
+        try:
+            for argv in commands:
+                here.roots.append(start([*pin, *argv], app, log))
+            wait_for_answer(here, boot_secs)
+            yield here
+        finally:
+            for root in reversed(here.roots):
+                stop(root)
+
+
+def start(argv: list[str], app: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             argv,
             cwd=BENCH / "apps",
             env={
@@ -103,25 +146,24 @@ def running(
             stdout=log,
             stderr=log,
         )
-        here = Running(server, port, root, log)
-        try:
-            wait_for_answer(here, boot_secs)
-            yield here
-        finally:
-            stop(here)
+    except OSError as error:
+        raise Failed(f"cannot start {argv[0]}: {error}") from error
 
 
 def wait_for_answer(here: Running, boot_secs: int) -> None:
     """Asks until there is an answer, whatever it is, and notes how long that took."""
     began = time.monotonic()
     while time.monotonic() < began + boot_secs:
-        if here.root.poll() is not None:
+        if any(root.poll() is not None for root in here.roots):
             raise Failed(f"ended at once: {here.tail()}")
         try:
-            with socket.create_connection(("127.0.0.1", here.port), timeout=boot_secs) as client:
+            with here.connect(boot_secs) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-                client.recv(1)
+                begin = client.recv(64)
         except OSError:
+            begin = NOT_YET
+        # What is behind nginx starts at the same time.
+        if NOT_YET in begin:
             time.sleep(0.002)
             continue
         here.start_ms = 1000 * (time.monotonic() - began)
@@ -129,14 +171,14 @@ def wait_for_answer(here: Running, boot_secs: int) -> None:
     raise Failed(f"does not answer after {boot_secs} s: {here.tail()}")
 
 
-def stop(here: Running) -> None:
-    children = here.pids() if here.root.poll() is None else []
-    here.root.send_signal(signal.SIGTERM)
+def stop(root: subprocess.Popen[bytes]) -> None:
+    children = tree(root.pid) if root.poll() is None else []
+    root.send_signal(signal.SIGTERM)
     try:
-        here.root.wait(timeout=60)
+        root.wait(timeout=60)
     except subprocess.TimeoutExpired:
-        here.root.kill()
-        here.root.wait()
+        root.kill()
+        root.wait()
         # A master that was killed leaves its workers behind.
         for pid in children[1:]:
             try:

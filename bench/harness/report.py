@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -51,15 +52,20 @@ Table = dict[str, Row]
 
 @dataclass
 class Results:
+    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
     """By placement and workload."""
     faults: dict[str, list[str]] = field(default_factory=dict)
     """Probes that a server fails, by server."""
     failures: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """Parts of the run that are not done, or not to their end."""
     versions: dict[str, str] = field(default_factory=dict)
     """By server."""
     alone_us: dict[str, float] = field(default_factory=dict)
     """CPU time of one call of a workload's application without a server."""
+    rounds: str = ""
+    """How many, and how long."""
     starts: dict[str, Start] = field(default_factory=dict)
     idle: dict[str, Idle] = field(default_factory=dict)
 
@@ -82,7 +88,9 @@ class Results:
 
 
 def text(results: Results) -> str:
-    parts = [machine()]
+    parts = [f"{machine()} {results.rounds}."]
+    if results.missing:
+        parts.append(f"**This run is not whole.** Missing: {'; '.join(results.missing)}.")
     if reached := list(targets.outcomes(results)):
         parts.append(f"## Targets\n\n{target_table(reached)}")
     for (placement, workload), rows in results.tables.items():
@@ -224,20 +232,24 @@ def machine() -> str:
     )
 
 
+@cache
 def commit() -> str:
+    """What was measured, as it was when the run began."""
     argv = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 
 def save(results: Results) -> str:
-    """Writes Markdown, JSON and a chart below `bench/results`; returns their common stem."""
+    """Writes Markdown, JSON and a chart below `bench/results`, over what this run wrote before;
+    returns their common stem."""
     folder = BENCH / "results"
     folder.mkdir(exist_ok=True)
-    stem = folder / f"{datetime.now(timezone.utc):%Y-%m-%d}-{commit()}"
+    stem = folder / f"{results.began:%Y-%m-%d}-{commit()}"
     stem.with_suffix(".md").write_text(text(results))
     data = {
         "machine": machine(),
+        "rounds": results.rounds,
         "tables": [
             {"placement": placement, "workload": workload, "servers": dump(rows)}
             for (placement, workload), rows in results.tables.items()
@@ -249,6 +261,7 @@ def save(results: Results) -> str:
         "versions": results.versions,
         "faults": results.faults,
         "failures": results.failures,
+        "missing": results.missing,
     }
     stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
     stem.with_suffix(".svg").write_text(chart.svg(bars(results), results.faults))

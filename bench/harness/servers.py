@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent
@@ -15,13 +15,17 @@ ENVS = BENCH / ".envs"
 FRAMEWORKS = ["flask==3.1.3", "django==5.2.19"]
 
 
+PLAIN, TLS, HTTP2 = "plain", "TLS", "HTTP/2"
+"""What servers speak: HTTP/1.1 without TLS, the same in TLS, and HTTP/2 in TLS."""
+
+
 @dataclass(frozen=True)
 class Server:
     name: str
     packages: list[str]
     command: str
-    """`{bin}`, `{apps}`, `{app}`, `{port}`, `{connections}`, `{workers}` and `{threads}` are filled
-    in, word by word."""
+    """`{bin}`, `{apps}`, `{app}`, `{port}`, `{connections}`, `{workers}`, `{threads}`, `{cert}`,
+    `{key}` and `{folder}` (an empty one) are filled in, word by word."""
     note: str = ""
     """What it takes to install it, where that is more than pip."""
     env: str = ""
@@ -34,33 +38,25 @@ class Server:
     """Whose event loop it has, if it is one of Python's."""
     beside: tuple[str, ...] = ()
     """The servers whose place it takes; it runs only the workloads that show that."""
+    speaks: dict[str, str] = field(default_factory=lambda: {PLAIN: ""})
+    """What it is measured with, and what the command has for that beside the rest."""
+    behind_nginx: bool = False
+    """Whether nginx takes the requests at `{port}` and passes them on."""
 
     @property
     def prefix(self) -> Path:
         return ENVS / (self.env or self.name)
 
-    def can_run(self, threads: int, workers: int, loop: str, shows_hosts: bool) -> bool:
-        """Whether its command says how many threads and workers it has, and it has the loop."""
-        return (
-            (threads == 1 or "{threads}" in self.command)
-            and (workers == 1 or "{workers}" in self.command)
-            and loop in ("", self.loop)
-            and (shows_hosts or not self.beside)
-        )
+    @property
+    def probed(self) -> str:
+        """What it speaks when its answers are examined."""
+        return next(iter(self.speaks))
 
-    def argv(
-        self, app: str, port: int, connections: int = 1000, threads: int = 1, workers: int = 1
-    ) -> list[str]:
-        values = {
-            "bin": str(self.prefix / "bin"),
-            "apps": str(BENCH / "apps"),
-            "app": app,
-            "port": str(port),
-            "connections": str(connections),
-            "threads": str(threads),
-            "workers": str(workers),
-        }
-        return [part.format(**values) for part in self.command.split()]
+    def argv(self, protocol: str = PLAIN, **values: object) -> list[str]:
+        """The command, with the values of what stands in braces."""
+        known = {"bin": self.prefix / "bin", "apps": BENCH / "apps", **values}
+        words = f"{self.command} {self.speaks[protocol]}".split()
+        return [word.format(**known) for word in words]
 
 
 FLOOR = Server("floor", [], "{bin}/floor {port}", note="needs a C compiler")
@@ -68,75 +64,80 @@ FLOOR = Server("floor", [], "{bin}/floor {port}", note="needs a C compiler")
 
 OURS = "oxicorn"
 LOOPS = {"gevent": "gevent==26.9.0", "tornado": "tornado==6.6.1"}
+GUNICORN = "gunicorn==27.0.1"
+OWN_COMMAND = " --worker-connections {connections} -w {workers} -b 127.0.0.1:{port} apps:{app}"
+GTHREAD = "{bin}/gunicorn -k gthread --threads {threads} --keep-alive 75"
+PEM = "--certfile {cert} --keyfile {key}"
+GRANIAN_PEM = "--ssl-certificate {cert} --ssl-keyfile {key}"
+TLS_PEM = "--tls-cert {cert} --tls-key {key}"
+
+
+def on_loop(name: str, loop: str, beside: str, note: str, command: str = "") -> Server:
+    """oxicorn under another event loop, by default as a program of its own."""
+    return Server(
+        name,
+        [*LOOPS.values()],
+        command or program(name),
+        note=note,
+        env="oxicorn-hosts",
+        is_ours=True,
+        loop=loop,
+        beside=(beside,),
+    )
+
+
+def program(name: str) -> str:
+    """The command of a server that has none by itself."""
+    return f"{{bin}}/python {{apps}}/serve.py {name} {{app}} {{port}}"
+
 
 SERVERS = [
     FLOOR,
     Server(
         OURS,
         [],
-        "{bin}/oxicorn -w {workers} --threads {threads} --worker-connections {connections}"
-        " -b 127.0.0.1:{port} apps:{app}",
+        "{bin}/oxicorn --threads {threads}" + OWN_COMMAND,
         is_ours=True,
+        speaks={PLAIN: "", TLS: PEM, HTTP2: f"{PEM} --http-protocols h2,h1"},
     ),
-    Server(
-        "oxicorn-gevent",
-        [*LOOPS.values()],
-        "{bin}/python {apps}/serve.py oxicorn-gevent {app} {port}",
-        note="`oxicorn.gevent` in a program",
-        env="oxicorn-hosts",
-        is_ours=True,
-        loop="gevent",
-        beside=("gevent",),
-    ),
-    Server(
+    on_loop("oxicorn-gevent", "gevent", "gevent", "`oxicorn.gevent` in a program"),
+    on_loop(
         "oxicorn-k-gevent",
-        [*LOOPS.values()],
-        "{bin}/oxicorn -w {workers} -k gevent --worker-connections {connections}"
-        " -b 127.0.0.1:{port} apps:{app}",
-        note="the worker class",
-        env="oxicorn-hosts",
-        is_ours=True,
-        loop="gevent",
-        beside=("gunicorn-gevent",),
+        "gevent",
+        "gunicorn-gevent",
+        "the worker class",
+        "{bin}/oxicorn -k gevent" + OWN_COMMAND,
     ),
-    Server(
+    on_loop(
         "oxicorn-tornado",
-        [*LOOPS.values()],
-        "{bin}/python {apps}/serve.py oxicorn-tornado {app} {port}",
-        note="`oxicorn.tornado` in a program, the application on threads",
-        env="oxicorn-hosts",
-        is_ours=True,
-        loop="tornado",
-        beside=("tornado",),
+        "tornado",
+        "tornado",
+        "`oxicorn.tornado` in a program, the application on threads",
     ),
-    Server(
+    on_loop(
         "oxicorn-tornado-inline",
-        [*LOOPS.values()],
-        "{bin}/python {apps}/serve.py oxicorn-tornado-inline {app} {port}",
-        note="the same, the application on the loop's thread, as under Tornado",
-        env="oxicorn-hosts",
-        is_ours=True,
-        loop="tornado",
-        beside=("tornado",),
+        "tornado",
+        "tornado",
+        "the same, the application on the loop's thread, as under Tornado",
     ),
     Server(
         "gunicorn-sync",
-        ["gunicorn==27.0.1"],
+        [GUNICORN],
         "{bin}/gunicorn -w {workers} -b 127.0.0.1:{port} apps:{app}",
         env="gunicorn",
     ),
     Server(
         "gunicorn-gthread",
-        ["gunicorn==27.0.1"],
-        "{bin}/gunicorn -w {workers} -k gthread --threads {threads} --keep-alive 75"
-        " --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
+        [GUNICORN],
+        GTHREAD + OWN_COMMAND,
         env="gunicorn",
+        # Its HTTP/2 keeps a thread for each connection: with one thread it serves one connection.
+        speaks={PLAIN: "", TLS: PEM},
     ),
     Server(
         "gunicorn-gevent",
-        ["gunicorn==27.0.1", LOOPS["gevent"], "packaging"],
-        "{bin}/gunicorn -w {workers} -k gevent --keep-alive 75"
-        " --worker-connections {connections} -b 127.0.0.1:{port} apps:{app}",
+        [GUNICORN, LOOPS["gevent"], "packaging"],
+        "{bin}/gunicorn -k gevent --keep-alive 75" + OWN_COMMAND,
         loop="gevent",
     ),
     Server(
@@ -145,57 +146,37 @@ SERVERS = [
         "{bin}/waitress-serve --listen=127.0.0.1:{port} --channel-timeout=120"
         " --connection-limit={connections} --threads={threads} apps:{app}",
     ),
-    Server(
-        "gevent",
-        [LOOPS["gevent"]],
-        "{bin}/python {apps}/serve.py gevent {app} {port}",
-        loop="gevent",
-    ),
-    Server(
-        "tornado",
-        [LOOPS["tornado"]],
-        "{bin}/python {apps}/serve.py tornado {app} {port}",
-        loop="tornado",
-    ),
+    *(Server(name, [pinned], program(name), loop=name) for name, pinned in LOOPS.items()),
     Server(
         "granian",
         ["granian==2.8.7"],
         "{bin}/granian --interface wsgi --workers {workers} --blocking-threads {threads}"
         " --backlog 2048 --backpressure {connections} --no-ws --log-level warning"
         " --host 127.0.0.1 --port {port} apps:{app}",
+        speaks={PLAIN: "", TLS: GRANIAN_PEM, HTTP2: GRANIAN_PEM},
     ),
     Server(
         "bjoern",
         ["bjoern==3.2.2"],
-        "{bin}/python {apps}/serve.py bjoern {app} {port}",
+        program("bjoern"),
         note="needs libev's headers (Debian: libev-dev)",
     ),
-    Server(
-        "fastwsgi",
-        ["fastwsgi==0.0.9"],
-        "{bin}/python {apps}/serve.py fastwsgi {app} {port}",
-    ),
-    Server(
-        "fastpysgi",
-        ["fastpysgi==0.6"],
-        "{bin}/python {apps}/serve.py fastpysgi {app} {port}",
-    ),
-    Server(
-        "freastal",
-        ["freastal==0.0.3"],
-        "{bin}/python {apps}/serve.py freastal {app} {port}",
-    ),
+    Server("fastwsgi", ["fastwsgi==0.0.9"], program("fastwsgi")),
+    Server("fastpysgi", ["fastpysgi==0.6"], program("fastpysgi")),
+    Server("freastal", ["freastal==0.0.3"], program("freastal")),
     Server(
         "peregrine",
         ["peregrine-server==1.2.0"],
         "{bin}/peregrine --workers {workers} --wsgi-threads {threads} --keep-alive 75000"
         " --max-connections {connections} --host 127.0.0.1 --port {port} apps:{app}",
+        speaks={PLAIN: "", TLS: TLS_PEM, HTTP2: TLS_PEM},
     ),
     Server(
         "weft",
         ["weft-server==0.1.1"],
         "{bin}/weft --workers {workers} --wsgi-threads {threads} --keep-alive 75"
         " --max-connections {connections} --host 127.0.0.1 --port {port} apps:{app}",
+        speaks={PLAIN: "", TLS: TLS_PEM, HTTP2: TLS_PEM},
         note="its wheel for CPython 3.11 does not load",
         python="3.13",
     ),
@@ -206,6 +187,23 @@ SERVERS = [
         " --threads {threads} --listen 100 --disable-logging --die-on-term --need-app"
         " --module apps:{app}",
         note="built from source: needs a C compiler",
+    ),
+    Server(
+        "hypercorn",
+        ["hypercorn==0.18.0", "h2==4.4.1"],
+        "{bin}/hypercorn --workers {workers} --config file:{apps}/hypercorn_keeps.py"
+        " --bind 127.0.0.1:{port} wsgi:apps:{app}",
+        speaks={TLS: PEM, HTTP2: PEM},
+    ),
+    Server(
+        "nginx-gunicorn",
+        [GUNICORN],
+        GTHREAD + " --worker-connections {connections} -w {workers}"
+        " -b unix:{folder}/gunicorn.sock apps:{app}",
+        note="nginx in front of gunicorn's threads; needs nginx (Debian: nginx-light)",
+        env="gunicorn",
+        speaks={TLS: "", HTTP2: ""},
+        behind_nginx=True,
     ),
 ]
 
@@ -221,6 +219,8 @@ def install(server: Server) -> str:
     """Makes the server's environment if it is not there, and returns the server's version."""
     if server is FLOOR:
         return compile_c("floor", server.prefix / "bin")
+    if server.behind_nginx and not shutil.which("nginx"):
+        raise NotInstalled("needs nginx, which is not on this machine")
     interpreter = find_python(server.python)
     marker = server.prefix / "installed"
     wanted = "\n".join([interpreter, sys.version, *server.packages, *FRAMEWORKS])
@@ -291,7 +291,14 @@ def find_wheels() -> list[Path]:
 def version(server: Server) -> str:
     package = OURS if server.is_ours else server.packages[0].partition("==")[0]
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return call([str(server.prefix / "bin" / "python"), "-c", code]).strip()
+    found = call([str(server.prefix / "bin" / "python"), "-c", code]).strip()
+    return f"{found} behind {nginx_version()}" if server.behind_nginx else found
+
+
+def nginx_version() -> str:
+    """It says so on standard error."""
+    done = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True)
+    return done.stderr.rpartition(" ")[2].strip()
 
 
 def call(argv: list[str], timeout: int = 600) -> str:

@@ -30,6 +30,7 @@ class Target:
 TARGETS = [
     *(Target(name, 0.95) for name in ("hello", "headers", "json", "post", "post-10k", "close")),
     *(Target(name, 1.0) for name in ("hello-1", "hello-256", "pipelined", "post-1m", "hello-4w")),
+    *(Target(name, 1.0) for name in ("tls", "tls-new", "tls-resumed", "http2", "http2-100")),
     Target("stream", 0.9),
     Target("file", 1.0, "uwsgi"),
     *(Target(name, 1.0) for name in ("flask", "flask-json", "django")),

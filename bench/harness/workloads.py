@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import subprocess
 import sys
 from dataclasses import dataclass, field
 
+from . import tls
 from .process import Failed, Running
-from .servers import BENCH
+from .servers import BENCH, FLOOR, HTTP2, PLAIN, TLS, Server
 
 sys.path.insert(0, str(BENCH / "apps"))
 import apps
@@ -50,6 +52,22 @@ class Workload:
     """Whether our servers on other loops are measured too, beside those whose place they take."""
     closes: bool = False
     """Whether each request has a connection of its own."""
+    protocol: str = PLAIN
+    streams: int = 1
+    """Of HTTP/2, requests of a connection that are under way at a time."""
+    handshake: str = ""
+    """With a handshake for each request: `new`, or `resumed` from the session before."""
+
+    def suits(self, server: Server) -> bool:
+        """Whether the server has the protocol, the loop, and as many threads and workers."""
+        return (
+            self.protocol in server.speaks
+            and (self.threads == 1 or "{threads}" in server.command)
+            and (self.workers == 1 or "{workers}" in server.command)
+            and self.loop in ("", server.loop)
+            and (self.shows_hosts or not server.beside)
+            and (server is not FLOOR or self.answer == apps.HELLO)
+        )
 
     @property
     def answer(self) -> bytes:
@@ -97,6 +115,11 @@ WORKLOADS = [
     Workload("sleep", app="sleep", threads=16),
     Workload("green-sleep", app="green_sleep", connections=200, loop="gevent", shows_hosts=True),
     Workload("hello-4w", connections=256, workers=4),
+    Workload("tls", connections=16, protocol=TLS),
+    Workload("tls-new", connections=8, protocol=TLS, handshake="new"),
+    Workload("tls-resumed", connections=8, protocol=TLS, handshake="resumed"),
+    Workload("http2", connections=8, protocol=HTTP2, streams=32),
+    Workload("http2-100", connections=1, protocol=HTTP2, streams=100),
 ]
 
 WORKLOADS_BY_NAME = {workload.name: workload for workload in WORKLOADS}
@@ -104,15 +127,36 @@ WORKLOADS_BY_NAME = {workload.name: workload for workload in WORKLOADS}
 
 def check_answer(here: Running, workload: Workload) -> None:
     """A server that answers wrongly has no speed."""
-    client = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
+    ask = ask_by_http2 if workload.protocol == HTTP2 else ask_by_http1
+    status, body = ask(here, workload)
+    if status != 200 or not workload.is_right(body):
+        raise Failed(f"wrong answer: {status}, {len(body)} bytes, {body[:40]!r}")
+
+
+def ask_by_http1(here: Running, workload: Workload) -> tuple[int, bytes]:
+    """Status and body of one answer, over TLS 1.3 if over TLS."""
+    client = http.client.HTTPConnection("127.0.0.1", here.port)
     try:
+        client.sock = here.connect(30)
+        if workload.protocol == TLS and client.sock.version() != "TLSv1.3":
+            raise Failed(f"speaks {client.sock.version()}, where others speak TLSv1.3")
         method = "POST" if workload.body else "GET"
         client.request(method, workload.path, workload.body or None, workload.fields())
         response = client.getresponse()
-        status, body = response.status, response.read()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
         raise Failed(f"no answer: {error!r}: {here.tail()}") from error
     finally:
         client.close()
-    if status != 200 or not workload.is_right(body):
-        raise Failed(f"wrong answer: {status}, {len(body)} bytes, {body[:40]!r}")
+
+
+def ask_by_http2(here: Running, workload: Workload) -> tuple[int, bytes]:
+    """The same by HTTP/2, which curl must have been offered in TLS 1.3."""
+    argv = ["curl", "--silent", "--show-error", "--max-time", "30", "--http2", "--tlsv1.3"]
+    argv += ["--cacert", str(tls.certificate().cert)]
+    argv += ["--write-out", "%{stderr}%{http_version} %{response_code}", here.url(workload.path)]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    said = done.stderr.decode()
+    if done.returncode or not said.startswith("2 "):
+        raise Failed(f"no answer by HTTP/2: {said}: {here.tail()}")
+    return int(said.split()[1]), done.stdout

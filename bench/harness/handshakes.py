@@ -1,0 +1,26 @@
+"""Our own load generator for TLS: a connection and a handshake for each request."""
+
+import json
+import sys
+from pathlib import Path
+
+from . import tls
+from .counted import Counted
+from .process import Failed, Running
+from .servers import BENCH
+from .workloads import Workload
+
+
+def command(here: Running, workload: Workload, duration: int, folder: Path) -> list[str]:
+    """How it is started; other generators hide whether a session was resumed."""
+    program, cert = BENCH / "apps" / "handshakes.py", tls.certificate().cert
+    words = [program, here.port, cert, duration, workload.connections, workload.handshake]
+    return [sys.executable, *(str(word) for word in words)]
+
+
+def read(text: str, workload: Workload, folder: Path) -> Counted:
+    """What it printed."""
+    seen = json.loads(text)
+    if seen["trouble"] or not seen["requests"]:
+        raise Failed(f"handshakes: {seen['trouble'] or 'no answer'}")
+    return Counted(seen["requests"], seen["per_second"], seen["p50_ms"], seen["p99_ms"])
