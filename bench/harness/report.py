@@ -53,6 +53,7 @@ Table = dict[str, Row]
 @dataclass
 class Results:
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    commit: str = field(default_factory=lambda: commit())
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
     """By placement and workload."""
     faults: dict[str, list[str]] = field(default_factory=dict)
@@ -234,7 +235,7 @@ def machine() -> str:
 
 @cache
 def commit() -> str:
-    """What was measured, as it was when the run began."""
+    """What was measured: the tree may go on while it is."""
     argv = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
@@ -245,7 +246,7 @@ def save(results: Results) -> str:
     returns their common stem."""
     folder = BENCH / "results"
     folder.mkdir(exist_ok=True)
-    stem = folder / f"{results.began:%Y-%m-%d}-{commit()}"
+    stem = folder / f"{results.began:%Y-%m-%d}-{results.commit}"
     stem.with_suffix(".md").write_text(text(results))
     data = {
         "machine": machine(),
