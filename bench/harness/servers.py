@@ -65,7 +65,8 @@ FLOOR = Server("floor", [], "{bin}/floor {port}", note="needs a C compiler")
 OURS = "oxicorn"
 LOOPS = {"gevent": "gevent==26.9.0", "tornado": "tornado==6.6.1"}
 GUNICORN = "gunicorn==27.0.1"
-OWN_COMMAND = " --worker-connections {connections} -w {workers} -b 127.0.0.1:{port} apps:{app}"
+GUNICORN_OPTIONS = " --worker-connections {connections} -w {workers} -b 127.0.0.1:{port} apps:{app}"
+"""What is the same for oxicorn."""
 GTHREAD = "{bin}/gunicorn -k gthread --threads {threads} --keep-alive 75"
 PEM = "--certfile {cert} --keyfile {key}"
 GRANIAN_PEM = "--ssl-certificate {cert} --ssl-keyfile {key}"
@@ -96,7 +97,7 @@ SERVERS = [
     Server(
         OURS,
         [],
-        "{bin}/oxicorn --threads {threads}" + OWN_COMMAND,
+        "{bin}/oxicorn --threads {threads}" + GUNICORN_OPTIONS,
         is_ours=True,
         speaks={PLAIN: "", TLS: PEM, HTTP2: f"{PEM} --http-protocols h2,h1"},
     ),
@@ -106,7 +107,7 @@ SERVERS = [
         "gevent",
         "gunicorn-gevent",
         "the worker class",
-        "{bin}/oxicorn -k gevent" + OWN_COMMAND,
+        "{bin}/oxicorn -k gevent" + GUNICORN_OPTIONS,
     ),
     on_loop(
         "oxicorn-tornado",
@@ -129,7 +130,7 @@ SERVERS = [
     Server(
         "gunicorn-gthread",
         [GUNICORN],
-        GTHREAD + OWN_COMMAND,
+        GTHREAD + GUNICORN_OPTIONS,
         env="gunicorn",
         # Its HTTP/2 keeps a thread for each connection: with one thread it serves one connection.
         speaks={PLAIN: "", TLS: PEM},
@@ -137,7 +138,7 @@ SERVERS = [
     Server(
         "gunicorn-gevent",
         [GUNICORN, LOOPS["gevent"], "packaging"],
-        "{bin}/gunicorn -k gevent --keep-alive 75" + OWN_COMMAND,
+        "{bin}/gunicorn -k gevent --keep-alive 75" + GUNICORN_OPTIONS,
         loop="gevent",
     ),
     Server(
