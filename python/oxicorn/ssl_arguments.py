@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-_SETTINGS = ("certfile", "keyfile", "ca_certs", "cert_reqs", "ciphers")
+# The last one is ours: elsewhere only a context can say it.
+_SETTINGS = ("certfile", "keyfile", "ca_certs", "cert_reqs", "ciphers", "http_protocols")
 # Details of how Python's sockets shake hands: there are none here.
 _MEANINGLESS = ("do_handshake_on_connect", "server_side", "ssl_version", "suppress_ragged_eofs")
 

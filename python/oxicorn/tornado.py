@@ -116,6 +116,11 @@ class HTTPServer(tornado.httpserver.HTTPServer):
             # It does not tell what files it was made of.
             and not isinstance(ssl_options, ssl.SSLContext)
         )
+        if not self._natively and isinstance(ssl_options, dict) and "http_protocols" in ssl_options:
+            raise TypeError(
+                "http_protocols: Tornado's own server serves this, and speaks HTTP/1.1 only: leave "
+                "it out of ssl_options"
+            )
         natively_secured = self._natively and ssl_options is not None
         tls = settings_of(ssl_options) if natively_secured else {}
         super().initialize(

@@ -11,6 +11,24 @@ from support.server import Server
 
 CLEARTEXT = ("--http2-cleartext", "prior-knowledge")
 
+KINDS = {
+    "one": (),
+    "threads": ("--threads", "3"),
+    "gevent": ("-k", "gevent"),
+    "eventlet": ("-k", "eventlet"),
+    "tornado": ("-k", "tornado"),
+    "tornado threads": ("-k", "tornado", "--threads", "3"),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The options of every way to run the application."""
+    options: tuple[str, ...] = KINDS[request.param]
+    if "-k" in options:
+        pytest.importorskip(options[1])
+    return options
+
 
 @pytest.fixture
 def serve2(serve) -> Callable[..., Server]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from hyperframe.frame import HeadersFrame, RstStreamFrame
 
 from support import eventually
-from support.http2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, Http2Peer, fields
+from support.http2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, PREFACE, Http2Peer, fields
 
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
 
@@ -208,6 +210,56 @@ def slow_frame(peer: Http2Peer) -> None:
 def slow_head(peer: Http2Peer) -> None:
     peer.round_trip()
     peer.raw_frame(HEADERS, 1, 1, peer.encoder.encode(fields()))
+
+
+@pytest.mark.parametrize("begin", ["preface", "head"])
+def test_octets_that_drip_do_not_extend_the_time(serve2, dial2, begin):
+    server = serve2("hello", "--client-head-timeout", "2")
+    peer = dial2(server, begin=begin != "preface")
+    octets = itertools.chain(PREFACE[:20])
+    if begin == "head":
+        peer.round_trip()
+        peer.raw_frame(HEADERS, 1, 1, peer.encoder.encode(fields()))
+        octets = itertools.chain.from_iterable(itertools.repeat(b"\0\0\1\x09\0\0\0\0\1\0"))
+    peer.socket.settimeout(0.2)
+    begun = time.monotonic()
+    for octet in octets:
+        peer.send(bytes([octet]))
+        try:
+            if not peer.step():
+                break
+        except TimeoutError:
+            assert time.monotonic() - begun < 60
+    else:
+        # All of it was sent, and the end is still to come.
+        peer.socket.settimeout(60)
+    assert peer.ended() in (None, NO_ERROR, ENHANCE_YOUR_CALM)
+    other = dial2(server)
+    assert other.response(other.get()).status == 200
+
+
+def test_windows_opened_by_an_octet_end_the_connection(serve2, dial2):
+    """CVE-2019-9511: each octet of a window costs a frame, and earns none."""
+    server = serve2("sized", "--threads", "2")
+    peer = dial2(server, windows=False)
+    peer.raw_frame(SETTINGS, 0, 0, bytes([0, 4, 0, 0, 0, 0]))
+    stream = peer.get("/1000000")
+    while peer.goaway is None and not peer.is_closed:
+        peer.window(stream, 1)
+        peer.step()
+    assert peer.goaway in (None, ENHANCE_YOUR_CALM)
+    assert len(peer.stream(stream).body) < 20_000
+    other = dial2(server)
+    assert len(other.response(other.get("/1000")).body) == 1000
+
+
+def test_windows_opened_for_each_short_item_are_no_flood(serve2, dial2):
+    """As clients do it that look at nothing but the frame at hand."""
+    peer = dial2(serve2("responses", "--threads", "2"))
+    stream = peer.get("/endless")
+    peer.until(lambda: len(peer.stream(stream).body) > 60_000)
+    peer.reset(stream)
+    assert peer.response(peer.get("/list")).body == b"one"
 
 
 def test_slow_bodies_get_408(serve2, dial2):

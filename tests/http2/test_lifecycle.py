@@ -5,15 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
-import pytest
-
 from support import eventually
 from support.http2 import NO_ERROR, fields
-
-
-@pytest.fixture(params=[(), ("--threads", "3"), ("-k", "gevent")], ids=["one", "threads", "gevent"])
-def kind(request) -> tuple[str, ...]:
-    return request.param
 
 
 def test_a_stop_answers_what_was_asked_and_says_goodbye(serve2, dial2, kind):

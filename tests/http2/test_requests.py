@@ -23,11 +23,6 @@ def told(peer: Http2Peer, stream: int) -> dict:
     return json.loads(response.body)
 
 
-@pytest.fixture(params=[(), ("--threads", "3"), ("-k", "gevent")], ids=["one", "threads", "gevent"])
-def kind(request) -> tuple[str, ...]:
-    return request.param
-
-
 def test_environ_says_what_was_asked(serve2, dial2, kind):
     peer = dial2(serve2("mirror", *kind))
     asked = fields("/a%20b//c?x=%20y", more=[("x-one", "1"), ("x-one", "2"), ("x-two", "\xe9")])

@@ -56,11 +56,6 @@ def dial_tls(authority):
         sock.close()
 
 
-@pytest.fixture(params=[(), ("--threads", "3"), ("-k", "gevent")], ids=["one", "threads", "gevent"])
-def kind(request) -> tuple[str, ...]:
-    return request.param
-
-
 def test_the_handshake_decides(secure, dial_tls, kind):
     server = secure("mirror", *kind)
     sock = dial_tls(server, "h2", "http/1.1")

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oxicorn_os::inherit::adopt;
 use oxicorn_os::listener::ListenerInfo;
+use oxicorn_settings::HttpProtocol;
 use oxicorn_worker::{Application, Control, ForeignWorker, Park, Ready};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -81,6 +82,12 @@ impl LoopHandle {
         access_log: bool,
         credentials: Option<&Credentials>,
     ) -> PyResult<Self> {
+        let protocols = &settings.values().http_protocols;
+        if handler.is_some() && protocols.contains(&HttpProtocol::Http2) {
+            return Err(PyValueError::new_err(
+                "http_protocols: a handler of whole connections reads HTTP/1.1 only: leave out `h2`",
+            ));
+        }
         let mut config = worker_config(settings.values());
         config.tls = tls::terminator(settings, credentials)?;
         let default_port = if config.tls.is_some() { "443" } else { "80" };

@@ -234,6 +234,11 @@ impl Shared {
         self.leave_stuck();
     }
 
+    /// Whether calls are made one by one on the thread of a foreign loop, which has to wait for them.
+    pub(crate) fn is_on_its_loop(&self) -> bool {
+        self.hosted && self.calls == 1
+    }
+
     /// Waits inside an exchange for a socket, at most half a second: the caller looks around then.
     ///
     /// `false` when a foreign loop wants the wait given up.

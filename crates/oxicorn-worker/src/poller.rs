@@ -169,6 +169,10 @@ impl Shared {
             Some(channel)
         };
         self.put_back_held(held);
+        if !self.lock().ready.is_empty() {
+            // Among these may be what was read just now.
+            self.wake.wake();
+        }
     }
 
     /// Handles one connection's event.

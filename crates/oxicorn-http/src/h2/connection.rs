@@ -213,6 +213,11 @@ impl Connection {
         self.meter.sent(count);
     }
 
+    /// Notes that so many items of bodies were given to be sent, each as a whole.
+    pub fn sent_items(&mut self, count: u64) {
+        self.meter.items(count);
+    }
+
     /// Takes no more requests and closes when those that there are have their answers; the client is
     /// told (RFC 9113, section 6.8).
     pub fn leave(&mut self) {

@@ -15,6 +15,10 @@ const PER_SECOND: u64 = 100;
 const BYTES_PER_UPDATE: u64 = 256;
 /// WINDOW_UPDATE frames that a request earns.
 const UPDATES_PER_REQUEST: u64 = 4;
+/// WINDOW_UPDATE frames that an item of a body earns: for its stream, and for the connection.
+const UPDATES_PER_ITEM: u64 = 2;
+/// WINDOW_UPDATE frames that are earned for later at most: those for a window full of short items.
+const MOST_UPDATES: u64 = 64 * BURST;
 /// A frame's header (RFC 9113, section 4.1).
 const HEADER: usize = 9;
 
@@ -155,6 +159,14 @@ impl Meter {
         self.updates.give(UPDATES_PER_REQUEST, BURST);
     }
 
+    /// So many items of bodies went out, however short, each as a whole.
+    ///
+    /// A client may open both windows again for each. What had to wait for a window is no such item,
+    /// or a client that opens windows by an octet earned the next one with each (CVE-2019-9511).
+    pub fn items(&mut self, count: u64) {
+        self.updates.give(count.saturating_mul(UPDATES_PER_ITEM), MOST_UPDATES);
+    }
+
     /// So many bytes were sent.
     pub fn sent(&mut self, bytes: usize) {
         self.sent = self.sent.saturating_add(bytes as u64);
@@ -243,6 +255,8 @@ mod tests {
         assert_eq!(passes(&mut meter, &bytes, 0), 10);
         meter.request();
         assert_eq!(passes(&mut meter, &bytes, 0), UPDATES_PER_REQUEST);
+        meter.items(3);
+        assert_eq!(passes(&mut meter, &bytes, 0), 3 * UPDATES_PER_ITEM);
     }
 
     #[test]

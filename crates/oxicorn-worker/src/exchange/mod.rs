@@ -165,7 +165,7 @@ impl Exchange {
     /// Whether the client has closed its side, or the connection is broken. Never waits.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.broken || self.tie().map_or_else(|| self.channel.stream.is_over(), |tie| tie.is_lost())
+        self.broken || self.is_stream_lost().unwrap_or_else(|| self.channel.stream.is_over())
     }
 
     /// Whether the client holds its body back until it is asked for it, which it was not yet.
@@ -252,7 +252,7 @@ impl Exchange {
         match self.beside {
             Some(Beside::Upgrade(upgrade)) => upgrade.end(&self.shared, &mut ended),
             Some(Beside::Stream(tie)) => {
-                tie.finish(ended.persistent && !broken);
+                self.shared.finish_stream(&tie, ended.persistent && !broken);
                 // Nothing follows on a stream.
                 ended.broken = true;
             }

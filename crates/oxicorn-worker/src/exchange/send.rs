@@ -92,8 +92,8 @@ impl Exchange {
     pub fn send_interim(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
         match &self.beside {
             Some(Beside::Upgrade(_)) => return Ok(Sent::Taken),
-            Some(Beside::Stream(tie)) => {
-                tie.inform(bytes);
+            Some(Beside::Stream(_)) => {
+                self.inform(bytes);
                 return Ok(Sent::Taken);
             }
             None => {}

@@ -3,13 +3,21 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use oxicorn_http::h1::encode::CONTINUE;
-use oxicorn_os::epoll::Interest;
+use oxicorn_os::epoll::{Interest, wait_one};
+use oxicorn_os::waker::Waker;
 
 use super::tie::Tie;
 use crate::channel::{body_patience, millis};
 use crate::exchange::{Beside, BodyError, Exchange, Gone, Sent};
+use crate::flusher::OutputLimits;
+use crate::reactor::Shared;
+
+/// Between two looks at the connection of a call that holds up the loop and waits for its client.
+const LOOK: Duration = Duration::from_millis(5);
 
 impl Exchange {
     /// The stream that the request came on, if it did.
@@ -20,46 +28,72 @@ impl Exchange {
         }
     }
 
+    /// Whether nobody wants what the stream brings any more; `None` where there is no stream.
+    pub(crate) fn is_stream_lost(&self) -> Option<bool> {
+        self.look_now();
+        self.tie().map(|tie| tie.is_lost())
+    }
+
     /// Sends on the stream.
     #[cold]
     pub(crate) fn put(&mut self, parts: &[&[u8]]) -> Result<Sent, Gone> {
-        let goes_on = self.began;
-        self.begin();
-        let now = self.shared.clock.coarse();
-        let sent = match self.tie() {
-            Some(tie) if !self.broken => tie.put(parts, &self.shared.output, now),
-            _ => Err(Gone),
-        };
-        self.broken |= sent.is_err();
-        self.look_now(goes_on);
-        sent
+        // A response in one piece is better sent with its end, when the call is over.
+        let goes_on = self.began || self.shared.is_on_its_loop();
+        self.put_by(goes_on, |tie, output, now| tie.put(parts, output, now))
     }
 
-    /// Sends what was put, where the loop that would do so runs on this thread: a call that goes on
-    /// may never let it.
-    fn look_now(&self, goes_on: bool) {
-        if goes_on
-            && self.is_foreign()
-            && let Some(tie) = self.tie()
-        {
-            self.shared.look_now(tie.key());
+    /// Sends an interim response on the stream.
+    pub(crate) fn inform(&self, bytes: &[u8]) {
+        if let Some(tie) = self.tie() {
+            tie.inform(bytes);
+            self.look_now();
         }
     }
 
     /// Sends a part of a file on the stream.
     #[cold]
     pub(crate) fn put_file(&mut self, file: File, offset: u64, length: u64) -> Result<Sent, Gone> {
+        self.put_by(true, |tie, output, now| tie.put_file(file, offset, length, output, now))
+    }
+
+    fn put_by(
+        &mut self,
+        at_once: bool,
+        put: impl FnOnce(&Tie, &OutputLimits, u64) -> Result<Sent, Gone>,
+    ) -> Result<Sent, Gone> {
         self.begin();
         let now = self.shared.clock.coarse();
         let sent = match self.tie() {
-            Some(tie) if !self.broken => {
-                tie.put_file(file, offset, length, &self.shared.output, now)
-            }
+            Some(tie) if !self.broken => put(tie, &self.shared.output, now),
             _ => Err(Gone),
         };
         self.broken |= sent.is_err();
-        self.look_now(true);
+        if at_once {
+            self.look_now();
+        }
         sent
+    }
+
+    /// Works on the connection right here, where the loop that would do so may be what this call
+    /// holds up.
+    fn look_now(&self) {
+        if self.shared.hosted
+            && let Some(tie) = self.tie()
+        {
+            self.shared.look_now(tie.key());
+        }
+    }
+
+    /// Waits until there is news of the stream, for half a second at most; `false` when a foreign
+    /// loop wants the wait given up.
+    fn await_news(&self, waker: &Waker) -> bool {
+        if !self.shared.is_on_its_loop() {
+            return self.shared.await_socket(waker.as_fd(), Interest::Read);
+        }
+        self.look_now();
+        self.shared.beat_in_call();
+        let _ = wait_one(waker.as_fd(), Interest::Read, LOOK);
+        true
     }
 
     /// Waits until the client has taken enough. A client that takes nothing loses the stream.
@@ -76,7 +110,7 @@ impl Exchange {
                     return Err(Gone);
                 }
             }
-            if self.is_interrupted() || !self.shared.await_socket(waker.as_fd(), Interest::Read) {
+            if self.is_interrupted() || !self.await_news(&waker) {
                 return Err(Gone);
             }
         }
@@ -108,14 +142,25 @@ impl Exchange {
             }
             if self.expect_continue && !self.began {
                 self.expect_continue = false;
-                tie.inform(CONTINUE);
+                self.inform(CONTINUE);
             }
             if waited > patience {
                 return Err(BodyError::TooSlow);
             }
-            if self.is_interrupted() || !self.shared.await_socket(waker.as_fd(), Interest::Read) {
+            if self.is_interrupted() || !self.await_news(&waker) {
                 return Err(BodyError::Interrupted);
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Ends the response on a stream.
+    pub(crate) fn finish_stream(self: &Arc<Self>, tie: &Tie, is_whole: bool) {
+        tie.finish(is_whole);
+        if self.hosted && self.draining.load(Ordering::Relaxed) {
+            // A program that waits for its requests may never let the loop run again.
+            self.look_now(tie.key());
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Lane {
     pub(super) since: u64,
     /// Bytes of its body so far.
     pub(super) received: u64,
+    /// Pieces of the response after which nothing waited, not counted yet.
+    pub(super) items: u64,
     is_answered: bool,
 }
 
@@ -37,6 +39,7 @@ impl Lane {
             is_receiving: false,
             since: now,
             received: 0,
+            items: 0,
             is_answered: false,
         }
     }
@@ -108,6 +111,7 @@ impl Lane {
                 self.lose(Some(Code::InternalError));
                 return true;
             }
+            self.items += u64::from(state.outbox.is_empty());
             (moved, state.progress) = (true, now);
             is_done |= ends;
         }

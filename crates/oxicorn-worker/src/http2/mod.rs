@@ -375,6 +375,7 @@ impl Shared {
             moved |= lane.release();
             if http2.machine.wants_output() {
                 moved |= lane.send(poller.now);
+                http2.machine.sent_items(std::mem::take(&mut lane.items));
             }
         }
         let before = http2.lanes.len();

@@ -6,6 +6,8 @@
 //! tie is locked.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -162,58 +164,65 @@ impl Tie {
         limits: &OutputLimits,
         now: u64,
     ) -> Result<Sent, Gone> {
-        let mut state = self.open_state()?;
-        if state.outbox.is_empty() {
-            state.progress = now;
-        }
-        for part in parts {
-            let skip = if state.is_begun { 0 } else { state.begin(part) };
-            let rest = part.get(skip..).unwrap_or(&[]);
-            if let Err(error) = state.outbox.push(rest, limits.memory, &limits.directory) {
-                let directory = limits.directory.display();
-                log::error!(
-                    target: "oxicorn.error",
-                    "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
-                );
-                state.end = Some(End::Cut);
+        self.append(limits, now, |state| {
+            for part in parts {
+                let skip = if state.is_begun { 0 } else { state.begin(part) };
+                let rest = part.get(skip..).unwrap_or(&[]);
+                state.outbox.push(rest, limits.memory, &limits.directory)?;
             }
-        }
-        self.queued(state, limits)
+            Ok(())
+        })
     }
 
     /// Queues a part of a file.
     pub(crate) fn put_file(
         &self,
-        file: std::fs::File,
+        file: File,
         offset: u64,
         length: u64,
         limits: &OutputLimits,
         now: u64,
     ) -> Result<Sent, Gone> {
+        self.append(limits, now, |state| {
+            state.outbox.push_file(file, offset, length);
+            Ok(())
+        })
+    }
+
+    /// Has more of the response queued, unless it is not wanted any more.
+    fn append(
+        &self,
+        limits: &OutputLimits,
+        now: u64,
+        add: impl FnOnce(&mut State) -> io::Result<()>,
+    ) -> Result<Sent, Gone> {
         let mut state = self.open_state()?;
         if state.outbox.is_empty() {
             state.progress = now;
         }
-        state.outbox.push_file(file, offset, length);
-        self.queued(state, limits)
+        let added = add(&mut state);
+        if let Err(error) = &added {
+            let directory = limits.directory.display();
+            log::error!(
+                target: "oxicorn.error",
+                "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
+            );
+            state.end = Some(End::Cut);
+        }
+        let is_full = state.outbox.queued() > limits.total;
+        drop(state);
+        self.bundle.notify();
+        match added {
+            Err(_) => Err(Gone),
+            Ok(()) if is_full => Ok(Sent::Full),
+            Ok(()) => Ok(Sent::Taken),
+        }
     }
 
     fn open_state(&self) -> Result<MutexGuard<'_, State>, Gone> {
         let state = self.lock();
         let is_cut = self.bundle.is_cut.load(Ordering::Acquire);
         if is_cut || state.is_lost || state.end.is_some() { Err(Gone) } else { Ok(state) }
-    }
-
-    fn queued(&self, state: MutexGuard<'_, State>, limits: &OutputLimits) -> Result<Sent, Gone> {
-        let is_full = state.outbox.queued() > limits.total;
-        let is_broken = state.end.is_some();
-        drop(state);
-        self.bundle.notify();
-        match (is_broken, is_full) {
-            (true, _) => Err(Gone),
-            (false, true) => Ok(Sent::Full),
-            (false, false) => Ok(Sent::Taken),
-        }
     }
 
     /// Whether little enough waits that more may be given; `Err` when it is not taken any more.
