@@ -17,6 +17,8 @@ use crate::token::Holder;
 const TICK: Duration = Duration::from_millis(1);
 /// The same after [`CALM_TICKS`] in which every call was over before the next look.
 const RESTING_TICK: Duration = Duration::from_millis(8);
+/// The same where no sibling could take what waits behind a call that takes long.
+const RESTING_TICK_ALONE: Duration = Duration::from_millis(32);
 const CALM_TICKS: u32 = 250;
 /// Looks without activity after which it sleeps.
 const QUIET_TICKS: u32 = 20;
@@ -85,10 +87,10 @@ impl Shared {
         let mut quiet = 0;
         let mut calm = 0;
         loop {
-            // A look costs some 15 µs: its share shows where requests are short and many. With
+            // A look costs some 20 µs, and the call that it interrupts what was in the caches. With
             // more threads than one the length of each call counts, and the clock must keep up.
             let resting = self.config.threads == 1 && calm > CALM_TICKS && suspicion.looks == 0;
-            thread::sleep(if resting { RESTING_TICK } else { TICK });
+            thread::sleep(if resting { self.resting_tick() } else { TICK });
             if !resting || self.watch.is_some() {
                 // Keeps the coarse clock going.
                 poller.now = self.clock.now();
@@ -134,6 +136,15 @@ impl Shared {
                 self.park_monitor();
                 quiet = 0;
             }
+        }
+    }
+
+    /// How often the monitor looks around while it rests.
+    fn resting_tick(&self) -> Duration {
+        if self.config.has_siblings || self.watch.is_some() {
+            RESTING_TICK
+        } else {
+            RESTING_TICK_ALONE
         }
     }
 
