@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import signal
+import ssl
 import subprocess
 
 import pytest
@@ -175,6 +177,106 @@ def test_a_key_that_everybody_may_read_is_warned_about(serve, authority, dial_tl
     said = f"the key in `{key}` can be read by every user of this machine"
     assert server.log().count(said) == 1
     assert dial_tls(server).get().status == 200
+
+
+def openssl(*words, **run):
+    subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60, **run)
+
+
+@pytest.mark.parametrize("kind", ["PKCS #8", "PKCS #1", "SEC 1"])
+def test_keys_of_every_form(serve, authority, dial_tls, tmp_path, kind):
+    chain, key = authority.issue("shop.example", kind="ECDSA" if kind == "SEC 1" else "RSA")
+    own = tmp_path / "own.key"
+    if kind == "PKCS #8":
+        openssl("pkcs8", "-topk8", "-nocrypt", "-in", key, "-out", own)
+    elif kind == "PKCS #1":
+        openssl("rsa", "-traditional", "-in", key, "-out", own)
+    else:
+        openssl("ec", "-in", key, "-out", own)
+    name = {"PKCS #8": "PRIVATE", "PKCS #1": "RSA PRIVATE", "SEC 1": "EC PRIVATE"}[kind]
+    assert own.read_text().startswith(f"-----BEGIN {name} KEY-----")
+    server = serve("hello", "--certfile", str(chain), "--keyfile", str(own))
+    assert dial_tls(server).get().status == 200
+
+
+def test_certificate_and_key_in_one_file_in_any_order(serve, authority, dial_tls, tmp_path):
+    chain, key = authority.issue("shop.example")
+    for name, parts in [("first", (key, chain)), ("last", (chain, key))]:
+        both = tmp_path / name
+        both.write_bytes(b"".join(part.read_bytes() for part in parts))
+        both.chmod(0o600)
+        server = serve("hello", "--certfile", str(both))
+        assert dial_tls(server).get().status == 200
+        assert "TLS:" not in server.log()
+
+
+NOW = datetime.datetime.now(datetime.timezone.utc)
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [
+        (NOW - 20 * DAY, NOW - DAY, "was good until"),
+        (NOW + DAY, NOW + 20 * DAY, "is good from"),
+        (NOW - 80 * DAY, NOW + 5 * DAY, "only: renew it"),
+        (NOW - 80 * DAY, NOW + 10 * DAY, None),
+    ],
+    ids=["over", "early", "soon", "good"],
+)
+def test_a_certificate_out_of_its_time_is_warned_about(
+    serve, authority, dial_tls, tmp_path, begins, ends, said
+):
+    chain, key = authority.issue("shop.example", not_before=begins, not_after=ends)
+    server = serve("hello", "--certfile", str(chain), "--keyfile", str(key))
+    if said is None:
+        assert "TLS:" not in server.log()
+        assert dial_tls(server).get().status == 200
+        return
+    (line,) = [line for line in server.log().splitlines() if said in line]
+    assert f"TLS: the certificate in `{chain}` " in line
+    context = authority.context(check_hostname=False, verify_mode=ssl.CERT_NONE)
+    assert dial_tls(server, context).get().status == 200, "a warning, and no more"
+
+
+def test_a_certificate_that_is_over_when_it_is_read_again(serve, authority, dial_tls, tmp_path):
+    chain, key = authority.issue("shop.example")
+    own = tmp_path / "own.pem"
+    own.write_bytes(chain.read_bytes() + key.read_bytes())
+    own.chmod(0o600)
+    server = serve("hello", "--certfile", str(own))
+    chain, key = authority.issue("shop.example", not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    own.write_bytes(chain.read_bytes() + key.read_bytes())
+    eventually(lambda: f"TLS: the certificate in `{own}` was good until" in server.log(), within=60)
+
+
+def test_a_certificate_without_alternative_names_is_warned_about(serve, dial_tls, tmp_path):
+    chain, key = tmp_path / "chain.pem", tmp_path / "chain.key"
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+    openssl("req", "-x509", *made, "-subj", "/CN=shop.example", "-keyout", key, "-out", chain)
+    server = serve("hello", "--certfile", str(chain), "--keyfile", str(key))
+    said = f"TLS: the certificate in `{chain}` has no alternative name (subjectAltName)"
+    assert server.log().count(said) == 1
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    assert dial_tls(server, context).get().status == 200
+
+
+def test_certificates_that_are_not_in_order(serve, oxicorn, authority, dial_tls, tmp_path):
+    chain, key = authority.issue("shop.example")
+    stranger = Authority(tmp_path, "Stranger").file
+    own, last = tmp_path / "own.pem", tmp_path / "last.pem"
+    own.write_bytes(chain.read_bytes() + stranger.read_bytes())
+    server = serve("hello", "--certfile", str(own), "--keyfile", str(key))
+    assert server.log().count(f"TLS: the certificates in `{own}` are not in order: ") == 1
+    assert dial_tls(server).get().status == 200
+    last.write_bytes(authority.file.read_bytes() + chain.read_bytes())
+    words = ("--certfile", str(last), "--keyfile", str(key), "apps.hello:app")
+    done = oxicorn("--check-config", *words)
+    assert done.returncode == 1
+    assert (
+        f"the key is not that of the first certificate in `{last}`, but of a later" in done.stderr
+    )
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,28 @@ def test_the_variables_are_those_of_openssl(server, dial_tls, client, member):
     assert environ["SSL_CLIENT_M_VERSION"] == "3"
 
 
+def test_alternative_names_and_the_time_that_is_left(server, dial_tls, client, members):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = ["a.members.example", "eve@members.example", "b.members.example", "10.0.0.1"]
+    client.load_cert_chain(
+        *members.issue(*names, not_after=now + datetime.timedelta(days=30, hours=1))
+    )
+    environ = {key: value[1:-1] for key, value in told(dial_tls(server, client)).items()}
+    said = {key: value for key, value in environ.items() if "_SAN_" in key}
+    assert said == {
+        "SSL_CLIENT_SAN_DNS_0": "a.members.example",
+        "SSL_CLIENT_SAN_DNS_1": "b.members.example",
+        "SSL_CLIENT_SAN_Email_0": "eve@members.example",
+    }
+    assert environ["SSL_CLIENT_V_REMAIN"] == "30"
+
+
+def test_of_many_names_some_are_told(server, dial_tls, client, members):
+    client.load_cert_chain(*members.issue(*[f"{n}.members.example" for n in range(50)]))
+    environ = told(dial_tls(server, client))
+    assert len([name for name in environ if name.startswith("SSL_CLIENT_SAN_DNS_")]) == 32
+
+
 def test_one_without_is_turned_away_only_where_one_is_required(server, dial_tls, client):
     if server.requires:
         with pytest.raises(OSError, match=r"(?i)alert|reset|eof"):

@@ -260,6 +260,13 @@ impl Shared {
                 channel.enter(Stage::Idle, now, now + millis(self.config.keepalive));
                 Some(channel)
             }
+            Then::Close | Then::Linger if self.owes_goodbye(&channel) => {
+                if !matches!(channel.stage, Stage::Flushing(_)) {
+                    let until = now + millis(self.config.send_timeout);
+                    channel.enter(Stage::Flushing(then), now, until);
+                }
+                Some(channel)
+            }
             Then::Close => self.end(channel),
             Then::Linger => {
                 channel.stream.finish_writing();
@@ -268,6 +275,13 @@ impl Shared {
                 Some(channel)
             }
         }
+    }
+
+    /// Ends TLS on a connection, and says whether that waits for room as the rest of a response does.
+    /// Without it the whole response would look cut.
+    fn owes_goodbye(&self, channel: &Channel) -> bool {
+        // A stream's end is not that of its connection.
+        channel.tie.is_none() && channel.stream.say_goodbye()
     }
 }
 

@@ -142,11 +142,10 @@ impl Wire {
         self.stream.finish_writing();
     }
 
-    /// Ends TLS properly, before the connection is closed.
-    pub(crate) fn say_goodbye(&self) {
-        if let Some(mut session) = self.session() {
-            session.say_goodbye(&self.stream);
-        }
+    /// Ends TLS properly, before the connection is closed. `true` if that waits for room in the
+    /// socket, and is to be tried again.
+    pub(crate) fn say_goodbye(&self) -> bool {
+        self.session().is_some_and(|mut session| session.say_goodbye(&self.stream))
     }
 
     /// Ends the connection both ways.

@@ -111,7 +111,7 @@ impl WsgiApplication {
         drop(cache);
         if let Some(facts) = &link.tls {
             for (key, value) in &facts.variables {
-                environ.set_item(*key, ffi::latin1(py, value.as_bytes())?)?;
+                environ.set_item(&**key, ffi::latin1(py, value.as_bytes())?)?;
             }
         }
         if proxied::applies(request) {

@@ -251,6 +251,9 @@ impl Shared {
     pub(crate) fn close(&self, channel: Box<Channel>) {
         // A stream's end is not that of its connection.
         if channel.tie.is_none() {
+            if channel.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
+                channel.stream.spoil();
+            }
             channel.stream.say_goodbye();
         }
         self.forget(channel.key, channel.watched.is_some());

@@ -72,7 +72,17 @@ fn certificate(pair: &Pair, provider: &CryptoProvider) -> Result<Certificate, St
     let chain = chain(&pair.chain).map_err(|what| format!("{what} in `{origin}`"))?;
     let key = key(&pair.key).map_err(|what| format!("{what} for `{origin}`"))?;
     let names = chain.first().map(|first| names(first)).unwrap_or_default();
-    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let is_of_another = |chain: &[CertificateDer<'static>]| {
+        chain.iter().skip(1).any(|other| {
+            CertifiedKey::from_der(vec![other.clone()], key.clone_key(), provider).is_ok()
+        })
+    };
+    let made = CertifiedKey::from_der(chain.clone(), key.clone_key(), provider);
+    let key = made.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) if is_of_another(&chain) => format!(
+            "the key is not that of the first certificate in `{origin}`, but of a later one: put the \
+             server's own first, and then those that lead to its authority"
+        ),
         rustls::Error::InconsistentKeys(_) => {
             format!("the key is not that of the certificate in `{origin}`")
         }

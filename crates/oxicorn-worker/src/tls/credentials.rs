@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use oxicorn_os::published::Published;
 use ring::rand::SystemRandom;
@@ -17,7 +17,7 @@ use ring::rand::SystemRandom;
 use super::bundle::{Bundle, Pair};
 use super::terminator::server_config;
 use super::tickets::ROTATION_SECS;
-use super::{certificates, ciphers};
+use super::{advice, certificates, ciphers};
 use crate::error_log::{self, Level};
 
 /// Largest file that is read.
@@ -97,6 +97,7 @@ impl Credentials {
         bundle.rotate(&SystemRandom::new());
         // What it makes is made anew in the workers, after the fork.
         server_config(&bundle, &sources)?;
+        warnings.extend(advice::on(&bundle, SystemTime::now()));
         let published = Published::new().map_err(|error| format!("no memory: {error}"))?;
         published.publish(&bundle.to_bytes()).map_err(|error| format!("no memory: {error}"))?;
         let now = Instant::now();
@@ -133,6 +134,8 @@ impl Credentials {
             state.rotated_at = now;
             state.bundle.rotate(&SystemRandom::new());
             is_new = true;
+            // Also a renewal that does not happen is seen in time.
+            warn(&advice::on_time(&state.bundle, SystemTime::now()));
         }
         if is_new && let Err(error) = self.published.publish(&state.bundle.to_bytes()) {
             error_log::write(
@@ -147,15 +150,14 @@ impl Credentials {
         &self,
         tickets: &[[u8; super::bundle::TICKET_KEY]],
     ) -> Result<Option<Bundle>, String> {
-        let (mut bundle, warnings) = read(&self.sources)?;
+        let (mut bundle, mut warnings) = read(&self.sources)?;
         bundle.tickets = tickets.to_vec();
         if self.state_is(&bundle) {
             return Ok(None);
         }
         server_config(&bundle, &self.sources)?;
-        for warning in warnings {
-            error_log::write(Level::Warning, format_args!("{warning}"));
-        }
+        warnings.extend(advice::on(&bundle, SystemTime::now()));
+        warn(&warnings);
         Ok(Some(bundle))
     }
 
@@ -168,6 +170,12 @@ impl Credentials {
 
 fn log(what: &str) {
     error_log::write(Level::Info, format_args!("{what}"));
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        error_log::write(Level::Warning, format_args!("TLS: {warning}"));
+    }
 }
 
 fn paths(sources: &Sources) -> impl Iterator<Item = &Path> {

@@ -3,10 +3,15 @@
 //! <https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars>. Only a certificate that was
 //! verified in the handshake comes here. Names are in the order and form of RFC 2253.
 
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rustls::pki_types::CertificateDer;
 use x509_parser::der_parser::asn1_rs::Oid;
 use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{ASN1Time, AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    ASN1Time, AttributeTypeAndValue, FromDer, GeneralName, X509Certificate, X509Name,
+};
 
 /// Whether the client has a certificate that is good.
 pub(super) const VERIFY: &str = "SSL_CLIENT_VERIFY";
@@ -24,30 +29,56 @@ const ATTRIBUTES: [(&str, &str, &str); 9] = [
     ("1.2.840.113549.1.9.1", "SSL_CLIENT_S_DN_Email", "SSL_CLIENT_I_DN_Email"),
 ];
 
-/// Adds the variables of a verified certificate.
-pub(super) fn add(variables: &mut Vec<(&'static str, String)>, certificate: &CertificateDer<'_>) {
-    variables.push((VERIFY, "SUCCESS".to_owned()));
-    variables.push(("SSL_CLIENT_CERT", pem(certificate)));
+/// Most names of one kind that are told: a certificate may have any number of them.
+const MOST_NAMES: usize = 32;
+
+/// Adds the variables of a verified certificate, as they are at this time.
+pub(super) fn add(
+    variables: &mut Vec<(Cow<'static, str>, String)>,
+    certificate: &CertificateDer<'_>,
+    now: SystemTime,
+) {
+    let mut add = |key: &'static str, value: String| variables.push((key.into(), value));
+    add(VERIFY, "SUCCESS".to_owned());
+    add("SSL_CLIENT_CERT", pem(certificate));
     // The verifier has read it, so this cannot fail for what an application may rely on.
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return };
-    let version = (parsed.version().0 + 1).to_string();
-    variables.push(("SSL_CLIENT_M_VERSION", version));
-    variables.push(("SSL_CLIENT_M_SERIAL", serial(parsed.raw_serial())));
-    variables.push(("SSL_CLIENT_S_DN", distinguished_name(parsed.subject())));
-    variables.push(("SSL_CLIENT_I_DN", distinguished_name(parsed.issuer())));
-    variables.push(("SSL_CLIENT_V_START", time(parsed.validity().not_before)));
-    variables.push(("SSL_CLIENT_V_END", time(parsed.validity().not_after)));
-    let algorithm = &parsed.signature_algorithm.algorithm;
-    variables.push(("SSL_CLIENT_A_SIG", short_name(algorithm)));
-    variables.push(("SSL_CLIENT_A_KEY", short_name(&parsed.public_key().algorithm.algorithm)));
+    add("SSL_CLIENT_M_VERSION", (parsed.version().0 + 1).to_string());
+    add("SSL_CLIENT_M_SERIAL", serial(parsed.raw_serial()));
+    add("SSL_CLIENT_S_DN", distinguished_name(parsed.subject()));
+    add("SSL_CLIENT_I_DN", distinguished_name(parsed.issuer()));
+    add("SSL_CLIENT_V_START", time(parsed.validity().not_before));
+    add("SSL_CLIENT_V_END", time(parsed.validity().not_after));
+    add("SSL_CLIENT_V_REMAIN", days_left(parsed.validity().not_after, now).to_string());
+    add("SSL_CLIENT_A_SIG", short_name(&parsed.signature_algorithm.algorithm));
+    add("SSL_CLIENT_A_KEY", short_name(&parsed.public_key().algorithm.algorithm));
     for (oid, subject, issuer) in ATTRIBUTES {
         for (name, key) in [(parsed.subject(), subject), (parsed.issuer(), issuer)] {
             let found = name.iter_attributes().find(|each| each.attr_type().to_id_string() == oid);
             if let Some(value) = found.map(value) {
-                variables.push((key, value));
+                add(key, value);
             }
         }
     }
+    let Ok(Some(alternatives)) = parsed.subject_alternative_name() else { return };
+    let (mut emails, mut hosts) = (0, 0);
+    for name in &alternatives.value.general_names {
+        let (kind, count, value) = match name {
+            GeneralName::RFC822Name(value) => ("Email", &mut emails, value),
+            GeneralName::DNSName(value) => ("DNS", &mut hosts, value),
+            _ => continue,
+        };
+        if *count < MOST_NAMES {
+            variables.push((format!("SSL_CLIENT_SAN_{kind}_{count}").into(), (*value).to_owned()));
+            *count += 1;
+        }
+    }
+}
+
+/// Whole days until a time; 0 if it is over.
+fn days_left(end: ASN1Time, now: SystemTime) -> u64 {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    u64::try_from(end.timestamp()).unwrap_or(0).saturating_sub(now) / (24 * 60 * 60)
 }
 
 /// The certificate as PEM (RFC 7468).
@@ -78,7 +109,7 @@ fn serial(bytes: &[u8]) -> String {
 }
 
 /// A time as OpenSSL prints it: `Nov 29 19:13:06 2026 GMT`.
-fn time(time: ASN1Time) -> String {
+pub(super) fn time(time: ASN1Time) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let at = time.to_datetime();
@@ -88,7 +119,7 @@ fn time(time: ASN1Time) -> String {
 }
 
 /// A name in the form of RFC 2253: the last part first.
-fn distinguished_name(name: &X509Name<'_>) -> String {
+pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
     let parts = name.iter_rdn().map(|part| {
         let attributes = part
             .iter()
@@ -149,6 +180,18 @@ mod tests {
         assert_eq!(escape(" #a "), "\\ #a\\ ");
         assert_eq!(escape("#a#"), "\\#a#");
         assert_eq!(escape("a\nb"), "a\\0Ab");
+    }
+
+    #[test]
+    fn what_is_left_is_counted_in_whole_days() {
+        let day = 24 * 60 * 60;
+        let now = UNIX_EPOCH + std::time::Duration::from_secs(10 * day);
+        for (at, left) in [(0, 0), (10, 0), (11, 1), (375, 365)] {
+            let end = ASN1Time::from_timestamp(at * 24 * 60 * 60).expect("a time");
+            assert_eq!(days_left(end, now), left);
+        }
+        let almost = ASN1Time::from_timestamp(12 * 24 * 60 * 60 - 1).expect("a time");
+        assert_eq!(days_left(almost, now), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! worker there is; a worker's [`Terminator`] makes rustls' configuration of it, anew when there is
 //! something new; each connection has a session. Protocol and cryptography are rustls'.
 
+mod advice;
 mod bundle;
 mod certificates;
 mod ciphers;

@@ -23,6 +23,9 @@ use super::terminator::{Terminator, Unfinished};
 const BATCH: usize = 32 * 1024;
 /// Bytes of a file read at a time.
 const PIECE: usize = 64 * 1024;
+/// Reads from the socket before others have their turn: a little more than a caller's buffer takes.
+/// Records may be empty, so that a client could have us read for ever.
+const MOST_READS: usize = 24;
 /// What a handshake record begins with (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
@@ -118,8 +121,8 @@ impl Session {
     }
 
     fn shake_hands(&mut self, stream: &Stream) -> Greeting {
-        loop {
-            let State::Greeting(connection) = &mut self.state else { return Greeting::Gone };
+        for read in 0.. {
+            let State::Greeting(connection) = &mut self.state else { break };
             if push(connection, stream, &mut self.sealed).is_err() {
                 return Greeting::Gone;
             }
@@ -131,6 +134,9 @@ impl Session {
                 }
                 self.unfinished = None;
                 return Greeting::Done(facts);
+            }
+            if read >= MOST_READS && self.early.is_empty() {
+                return Greeting::NotNow;
             }
             let mut source = Source { early: &mut self.early, stream, is_short: false };
             match connection.read_tls(&mut source) {
@@ -155,6 +161,7 @@ impl Session {
                 }
             }
         }
+        Greeting::Gone
     }
 
     /// Whether the client has sent something of its handshake.
@@ -176,9 +183,12 @@ impl Session {
         if std::mem::take(&mut self.has_ended) {
             return Moved::Bytes(0);
         }
-        loop {
+        for read in 0.. {
             if self.sealed > 0 && push(connection, stream, &mut self.sealed).is_err() {
                 return Moved::Broken;
+            }
+            if read >= MOST_READS && self.early.is_empty() {
+                break;
             }
             let mut source = Source { early: &mut self.early, stream, is_short: false };
             let result = connection.read_tls(&mut source);
@@ -213,9 +223,11 @@ impl Session {
                 return Moved::Bytes(filled);
             }
             if filled == buffer.len() || filled > 0 && is_short {
-                return Moved::Bytes(filled);
+                break;
             }
         }
+        // The socket has an event for the rest.
+        if filled > 0 { Moved::Bytes(filled) } else { Moved::NotNow }
     }
 
     /// Whether a read has a result although the socket may have no event.
@@ -328,13 +340,17 @@ impl Session {
         self.is_spoiled = true;
     }
 
-    /// Sends close_notify (RFC 8446, section 6.1), if that is the truth.
-    pub(crate) fn say_goodbye(&mut self, stream: &Stream) {
-        let State::Open(connection) = &mut self.state else { return };
-        if !self.is_spoiled && !std::mem::replace(&mut self.said_goodbye, true) {
-            connection.send_close_notify();
-            let _ = push(connection, stream, &mut self.sealed);
+    /// Sends close_notify (RFC 8446, section 6.1), if that is the truth. `true` if it waits for room
+    /// in the socket: then this has to be called again.
+    pub(crate) fn say_goodbye(&mut self, stream: &Stream) -> bool {
+        let State::Open(connection) = &mut self.state else { return false };
+        if self.is_spoiled {
+            return false;
         }
+        if !std::mem::replace(&mut self.said_goodbye, true) {
+            connection.send_close_notify();
+        }
+        push(connection, stream, &mut self.sealed).is_ok() && self.sealed > 0
     }
 }
 
@@ -369,7 +385,11 @@ fn push(connection: &mut ServerConnection, stream: &Stream, sealed: &mut usize) 
                 *sealed = sink.left.max(1);
                 return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                // Nobody takes the rest.
+                *sealed = 0;
+                return Err(error);
+            }
         }
     }
     *sealed = 0;

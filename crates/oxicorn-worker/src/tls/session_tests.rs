@@ -213,6 +213,54 @@ fn a_spoiled_session_has_no_proper_end() {
 }
 
 #[test]
+fn the_proper_end_waits_for_room() {
+    for version in VERSIONS {
+        let (said, hear) = std::sync::mpsc::channel();
+        let (say, heard) = std::sync::mpsc::channel();
+        let (mut session, stream, client) = connect(version, move |mut tls| {
+            let mut piece = [0; 4096];
+            assert_eq!(tls.read(&mut piece).expect("data"), 1);
+            // What follows is not TLS, and must not be read together with it.
+            say.send(()).expect("somebody waits");
+            let mut noise: usize = hear.recv().expect("a number");
+            while noise > 0 {
+                let wanted = noise.min(piece.len());
+                noise -= tls.sock.read(&mut piece[..wanted]).expect("noise");
+            }
+            tls.read(&mut piece).expect("a proper end")
+        });
+        assert_eq!(session.write(&stream, &[b"x"]), Moved::Bytes(1));
+        heard.recv().expect("it has read");
+        // What no TLS is fills the socket to the last byte.
+        let mut noise = 0;
+        for size in [4096, 1] {
+            while let Moved::Bytes(count) = stream.write(&[0; 4096][..size]) {
+                noise += count;
+            }
+        }
+        assert!(session.say_goodbye(&stream));
+        said.send(noise).expect("it listens");
+        while session.say_goodbye(&stream) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        stream.finish_writing();
+        assert_eq!(client.join().expect("a client"), 0);
+    }
+}
+
+#[test]
+fn nothing_waits_for_room_in_a_socket_that_is_broken() {
+    let (said, hear) = std::sync::mpsc::channel::<()>();
+    // It leaves when the handshake is over on both sides.
+    let leave = move |_: Client| hear.recv().is_err();
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, leave);
+    drop(said);
+    assert!(client.join().expect("a client"));
+    assert!(!session.say_goodbye(&stream));
+    assert!(!session.wants_room());
+}
+
+#[test]
 fn who_does_not_speak_tls_is_heard_and_answered_as_it_is() {
     let terminator = terminator();
     let (stream, other) = Stream::pair().expect("sockets");
