@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 
 from support import eventually
-from support.certificates import Authority
 from support.front import DEPLOY, need
 from support.server import environment, free_port
 
@@ -50,8 +49,12 @@ def test_every_file_is_tried():
     """By a test here, or by those of tests/proxy."""
     here = {
         "oxicorn.service",
+        "oxicorn-redirect.service",
+        "oxicorn-redirect.socket",
         "oxicorn-tls.service",
+        "oxicorn-tls.socket",
         "oxicorn.socket",
+        "certbot-deploy-hook.sh",
         "Dockerfile",
         "start.sh",
         "supervisor.conf",
@@ -62,8 +65,12 @@ def test_every_file_is_tried():
 
 def test_systemd_accepts_the_units(tmp_path):
     analyze = need("systemd-analyze")
-    units = {"oxicorn.service": "shop.service", "oxicorn.socket": "shop.socket"}
-    units["oxicorn-tls.service"] = "shop.tls.service"
+    units = {
+        path.name: path.name.replace("oxicorn", "shop")
+        for path in DEPLOY.iterdir()
+        if path.suffix in {".service", ".socket"}
+    }
+    assert len(units) == 6
     for name, copy in units.items():
         text = (DEPLOY / name).read_text().replace(PROGRAM, OXICORN)
         (tmp_path / copy).write_text(text)
@@ -87,25 +94,11 @@ def test_the_service_starts_what_can_be_started(oxicorn, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_service_with_tls_starts_what_can_be_started(oxicorn, tmp_path):
-    text = (DEPLOY / "oxicorn-tls.service").read_text().replace("\\\n", "")
-    command = re.search(r"^ExecStart=(.+)$", text, re.MULTILINE)[1]
-    handed_over = re.findall(r"^LoadCredential=(\S+):", text, re.MULTILINE)
-    chain, key = Authority(tmp_path).issue("shop.example")
-    for name, source in zip(handed_over, (chain, key), strict=True):
-        source.rename(tmp_path / name)
-    (tmp_path / "shop.py").write_text(APPLICATION)
-    command = command.replace("${CREDENTIALS_DIRECTORY}", str(tmp_path))
-    program, *options = shlex.split(command)
-    assert program == PROGRAM
-    done = oxicorn("--check-config", *options, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_the_limits_of_time_fit():
     """Who stops the server waits longer than the server for its requests."""
     graceful = 30
-    assert int(unit("oxicorn.service")["Service"]["TimeoutStopSec"]) > graceful
+    for name in ("oxicorn.service", "oxicorn-tls.service", "oxicorn-redirect.service"):
+        assert int(unit(name)["Service"]["TimeoutStopSec"]) > graceful
     assert int(unit("supervisor.conf")["program:shop"]["stopwaitsecs"]) > graceful
     assert "--graceful-timeout 8 " in (DEPLOY / "start.sh").read_text()  # docker waits for 10
 
