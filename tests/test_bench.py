@@ -41,6 +41,25 @@ with tempfile.TemporaryDirectory() as name:
         print("failed:", failure)
 """
 
+WRK = """
+  Latency Distribution
+     50%  444.05ms
+     99%    1.04s{space}
+  437 requests in 1.07s, 67.43KB read
+{trouble}
+Requests/sec:    409.23
+"""
+
+READ_WRK = """
+import sys
+from harness import process, workloads, wrk
+workload = workloads.WORKLOADS_BY_NAME[sys.argv[1]]
+try:
+    print(wrk.read(sys.stdin.read(), workload, None))
+except process.Failed as failure:
+    print("failed:", failure)
+"""
+
 BREAKS_OFF = """
 import runpy, sys
 from pathlib import Path
@@ -106,7 +125,28 @@ def test_load_by_http2_is_read():
 )
 def test_load_by_http2_with_an_error_counts_for_nothing(difference):
     done = python(READ, stdin=H2LOAD.format(**{**FINE, **difference}))
-    assert done.stdout.startswith("failed: h2load"), done.stdout + done.stderr
+    assert done.stdout.startswith("failed: "), done.stdout + done.stderr
+
+
+CLOSED = "  Socket errors: connect 0, read 437, write 0, timeout 0"
+
+
+@pytest.mark.parametrize(("workload", "trouble"), [("hello", ""), ("close", CLOSED)])
+def test_load_by_http1_is_read(workload, trouble):
+    done = python(READ_WRK, workload, stdin=WRK.format(space=" ", trouble=trouble))
+    expected = "Counted(requests=437, per_second=409.23, p50_ms=444.05, p99_ms=1040.0)"
+    assert done.stdout.strip() == expected, done.stderr
+
+
+@pytest.mark.parametrize("trouble", [CLOSED, "  Non-2xx or 3xx responses: 1"])
+def test_load_by_http1_with_an_error_counts_for_nothing(trouble):
+    done = python(READ_WRK, "hello", stdin=WRK.format(space=" ", trouble=trouble))
+    assert done.stdout.startswith("failed: wrk"), done.stdout + done.stderr
+
+
+def test_what_a_generator_does_not_say_is_a_failure():
+    done = python(READ_WRK, "hello", stdin="1 requests in 1s")
+    assert done.stdout.startswith("failed: the generator does not say"), done.stderr
 
 
 def test_a_run_that_breaks_off_keeps_its_figures_and_says_what_is_missing(tmp_path):

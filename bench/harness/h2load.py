@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .counted import Counted, percentile
+from .counted import Counted, find, percentile
 from .process import Failed, Running
 from .workloads import Workload
 
@@ -20,10 +20,9 @@ def command(here: Running, workload: Workload, duration: int, folder: Path) -> l
 
 def read(text: str, workload: Workload, folder: Path) -> Counted:
     """What it printed and noted."""
-    totals = re.search(r"requests: .*, (\d+) done, (\d+) succeeded, (.*)", text)
-    statuses = re.search(r"status codes: \d+ 2xx, (.*)", text)
-    if not totals or not statuses or "Application protocol: h2\n" not in text:
-        raise Failed(f"h2load: {text}")
+    find("^Application protocol: h2$", text)
+    totals = find(r"requests: .*, (\d+) done, (\d+) succeeded, (.*)", text)
+    statuses = find(r"status codes: \d+ 2xx, (.*)", text)
     done, succeeded = int(totals[1]), int(totals[2])
     troubles = re.sub(r"[2-5]xx", "", f"{totals[3]} {statuses[1]}")
     # Those that are under way at the end have a status at times, and are not done.
@@ -32,7 +31,7 @@ def read(text: str, workload: Workload, folder: Path) -> Counted:
     took = sorted(int(line.split("\t")[2]) for line in (folder / LOG).read_text().splitlines())
     return Counted(
         requests=done,
-        per_second=float(re.search(r"finished in .*, ([\d.]+) req/s", text)[1]),
+        per_second=float(find(r"finished in .*, ([\d.]+) req/s", text)[1]),
         p50_ms=percentile(took, 50) / 1000,
         p99_ms=percentile(took, 99) / 1000,
     )

@@ -11,7 +11,7 @@ APPS = {"hello", "headers", "record", "flask_hello", "flask_record", "django_hel
 
 def alone_us(workload: workloads.Workload) -> float | None:
     """CPU time of one call without a server, in microseconds; `None` where that says nothing."""
-    if workload.app not in APPS or workload.protocol != servers.PLAIN:
+    if workload.app not in APPS or workload.protocol != servers.PLAIN or workload.pipelined > 1:
         return None
     python = servers.BY_NAME[servers.OURS].prefix / "bin" / "python"
     program = str(servers.BENCH / "apps" / "limit.py")

@@ -66,8 +66,12 @@ class Workload:
             and (self.workers == 1 or "{workers}" in server.command)
             and self.loop in ("", server.loop)
             and (self.shows_hosts or not server.beside)
-            and (server is not FLOOR or self.answer == apps.HELLO)
+            and (server is not FLOOR or self.has_floor())
         )
+
+    def has_floor(self) -> bool:
+        """Whether a fixed answer to whatever is read is the right one."""
+        return self.protocol == PLAIN and self.answer == apps.HELLO and self.pipelined == 1
 
     @property
     def answer(self) -> bytes:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .counted import Counted
+from .counted import Counted, find
 from .process import Failed, Running
 from .workloads import Workload
 
@@ -25,16 +25,16 @@ def command(here: Running, workload: Workload, duration: int, folder: Path) -> l
 
 def read(text: str, workload: Workload, folder: Path) -> Counted:
     """What it printed."""
-    count = re.search(r"(\d+) requests in", text)
-    if not count or not int(count[1]):
+    count = int(find(r"(\d+) requests in", text)[1])
+    if not count:
         raise Failed(f"wrk: {text}")
     for trouble in NOT_COUNTED.findall(text):
         # A connection that the server closed after the answer that said so is read to its end.
         if not (workload.closes and re.search(r"connect 0, read \d+, write 0, timeout 0", trouble)):
             raise Failed(f"wrk: {trouble}")
     return Counted(
-        requests=int(count[1]),
-        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
+        requests=count,
+        per_second=float(find(r"Requests/sec:\s+([\d.]+)", text)[1]),
         p50_ms=percentile(text, 50),
         p99_ms=percentile(text, 99),
     )
@@ -57,5 +57,5 @@ def script(workload: Workload) -> str:
 
 def percentile(text: str, share: int) -> float:
     """Milliseconds from its table of latencies."""
-    number, unit = re.search(rf"^ +{share}% +([\d.]+)(us|ms|s|m)$", text, re.MULTILINE).groups()
+    number, unit = find(rf"^ +{share}% +([\d.]+)(us|ms|s|m) *$", text).groups()
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
