@@ -18,6 +18,9 @@ from .load import Sample
 from .servers import BENCH, BY_NAME, FLOOR, OURS, OWN, ROOT
 from .starts import WORKERS, Start
 
+MOST_SAID = 400
+"""Characters of a failure."""
+
 
 @dataclass
 class Row:
@@ -117,9 +120,16 @@ def text(results: Results) -> str:
     if results.faults:
         parts.append(f"## What servers get wrong\n\n{wrong(results.faults)}")
     if results.failures:
-        lines = "\n".join(f"- {failure}" for failure in results.failures)
+        lines = "\n".join(f"- {short(failure)}" for failure in results.failures)
         parts.append(f"## Not measured\n\n{lines}")
     return "\n\n".join(parts) + "\n"
+
+
+def short(failure: str) -> str:
+    """A line for what may have a whole log in it; the data has all of it."""
+    line = " ".join(failure.split())
+    half = MOST_SAID // 2
+    return line if len(line) <= MOST_SAID else f"{line[:half]} … {line[-half:]}"
 
 
 def table(rows: Table, faults: dict[str, list[str]]) -> str:
