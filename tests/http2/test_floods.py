@@ -178,6 +178,27 @@ def test_a_window_of_nothing_at_all_is_given_up(serve2, dial2):
     assert peer.response(peer.get("/1000")).reset == CANCEL
 
 
+def test_many_responses_that_wait_do_not_fill_the_memory(serve2, dial2):
+    """What one stream may have in memory, not every stream of a connection has at a time."""
+    server = serve2("sized", "--threads", "2", "--client-send-timeout", "120")
+    first = dial2(server)
+    assert len(first.response(first.get("/240000")).body) == 240_000
+    before = memory(server)
+    peers = [dial2(server, windows=False) for _ in range(3)]
+    for peer in peers:
+        peer.raw_frame(SETTINGS, 0, 0, bytes([0, 4, 0, 0, 0, 0]))
+        for _ in range(90):
+            peer.get("/240000")
+    eventually(lambda: server.access_log().count(" 240000 ") == 271)
+    assert memory(server) - before < 24 * 1024
+    # They are all there, in memory or not.
+    last = peers[-1]
+    last.raw_frame(SETTINGS, 0, 0, bytes([0, 4, 0, 15, 255, 255]))
+    last.window(0, 1 << 30)
+    for stream in (1, 179):
+        assert len(last.response(stream).body) == 240_000
+
+
 def test_a_client_that_reads_nothing_is_cut(serve2, dial2):
     server = serve2("sized", "--client-send-timeout", "1")
     peer = dial2(server)

@@ -361,9 +361,8 @@ def test_a_request_over_its_time_limit_gets_504_and_the_connection_goes_on(serve
     assert peer.response(peer.get("/again")).body == b"/again"
 
 
-@pytest.mark.parametrize("options", [(), ("--threads", "2"), ("-k", "gevent")])
-def test_streaming_bodies_are_read_as_they_come(serve2, dial2, options):
-    server = serve2("mirror", "--request-buffering", "off", *options)
+def test_streaming_bodies_are_read_as_they_come(serve2, dial2, kind):
+    server = serve2("mirror", "--request-buffering", "off", *kind)
     peer = dial2(server)
     body = bytes(i % 251 for i in range(400_000))
     stream = upload(peer, fields("/", "POST"), body)

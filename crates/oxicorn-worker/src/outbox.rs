@@ -61,6 +61,11 @@ impl Outbox {
         self.queued
     }
 
+    /// Bytes of these that are in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Queues bytes: in memory up to `memory_limit`, beyond that in a file in `directory`.
     ///
     /// # Errors
@@ -80,7 +85,13 @@ impl Outbox {
             self.memory += bytes.len();
             self.queued += bytes.len() as u64;
             match self.segments.back_mut() {
-                Some(Segment::Memory { bytes: last, .. }) => last.extend_from_slice(bytes),
+                Some(Segment::Memory { bytes: last, at }) => {
+                    // What was sent gives its room back even if the client never catches up.
+                    if *at > last.len() / 2 {
+                        last.drain(..std::mem::take(at));
+                    }
+                    last.extend_from_slice(bytes);
+                }
                 _ => {
                     let segment = Segment::Memory { bytes: bytes.to_vec(), at: 0 };
                     self.segments.push_back(segment);
@@ -241,6 +252,27 @@ mod tests {
         peer.read_to_end(&mut got).expect("read");
         let expected: Vec<u8> = b"abc".iter().flat_map(|letter| [*letter; 30_000]).collect();
         assert!(got == expected, "the client got something else");
+    }
+
+    #[test]
+    fn memory_that_is_sent_gives_its_room_back_although_the_client_never_catches_up() {
+        let directory = std::env::temp_dir();
+        let mut outbox = Outbox::default();
+        outbox.push(b"x", usize::MAX, &directory).expect("into memory");
+        for _ in 0..1000 {
+            outbox.push(&[b'x'; 1000], 2000, &directory).expect("into memory");
+            outbox.take(&mut Vec::new(), 1000).expect("from memory");
+        }
+        let kept: usize = outbox
+            .segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Memory { bytes, .. } => bytes.len(),
+                Segment::File { .. } => panic!("it had room in memory"),
+            })
+            .sum();
+        assert_eq!((outbox.queued(), outbox.memory()), (1, 1));
+        assert!(kept < 5000, "{kept} bytes for one");
     }
 
     #[test]

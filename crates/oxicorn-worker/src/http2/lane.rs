@@ -130,6 +130,7 @@ impl Lane {
                 Some(End::Cut) | None => {}
             }
         }
+        self.tie.settle(&mut state);
         drop(state);
         if moved {
             self.tie.taken();

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use oxicorn_os::waker::Waker;
@@ -19,6 +19,10 @@ use crate::flusher::OutputLimits;
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 
+/// How many streams of a connection may have the memory for a response that waits for its client
+/// which one connection of HTTP/1 has; what is more goes to files.
+const MEMORY_SHARES: usize = 8;
+
 /// What the ties of a connection know of it.
 #[derive(Debug)]
 pub(crate) struct Bundle {
@@ -27,11 +31,19 @@ pub(crate) struct Bundle {
     /// A tie has something for the connection.
     news: AtomicBool,
     is_cut: AtomicBool,
+    /// Bytes of all responses that wait in memory.
+    memory: AtomicUsize,
 }
 
 impl Bundle {
     pub(crate) fn new(key: Key, shared: Weak<Shared>) -> Self {
-        Self { key, shared, news: AtomicBool::new(false), is_cut: AtomicBool::new(false) }
+        Self {
+            key,
+            shared,
+            news: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            memory: AtomicUsize::new(0),
+        }
     }
 
     /// The connection is over: what waits for it notices within half a second.
@@ -82,6 +94,8 @@ pub(super) struct State {
     is_begun: bool,
     /// The body that is to be sent.
     pub(super) outbox: Outbox,
+    /// Bytes of it in memory that the bundle knows of.
+    counted: usize,
     pub(super) end: Option<End>,
     /// The client does not want the response any more.
     is_lost: bool,
@@ -139,6 +153,7 @@ impl Tie {
         let mut state = self.lock();
         state.is_lost = true;
         (state.outbox, state.heads) = (Outbox::default(), VecDeque::new());
+        self.settle(&mut state);
         state.wake();
     }
 
@@ -165,10 +180,11 @@ impl Tie {
         now: u64,
     ) -> Result<Sent, Gone> {
         self.append(limits, now, |state| {
+            let memory = self.memory_limit(state, limits.memory);
             for part in parts {
                 let skip = if state.is_begun { 0 } else { state.begin(part) };
                 let rest = part.get(skip..).unwrap_or(&[]);
-                state.outbox.push(rest, limits.memory, &limits.directory)?;
+                state.outbox.push(rest, memory, &limits.directory)?;
             }
             Ok(())
         })
@@ -209,6 +225,7 @@ impl Tie {
             );
             state.end = Some(End::Cut);
         }
+        self.settle(&mut state);
         let is_full = state.outbox.queued() > limits.total;
         drop(state);
         self.bundle.notify();
@@ -216,6 +233,23 @@ impl Tie {
             Err(_) => Err(Gone),
             Ok(()) if is_full => Ok(Sent::Full),
             Ok(()) => Ok(Sent::Taken),
+        }
+    }
+
+    /// How much of this response may wait in memory, beside those of the connection's other streams.
+    fn memory_limit(&self, state: &State, of_one: usize) -> usize {
+        let others = self.bundle.memory.load(Ordering::Relaxed).saturating_sub(state.counted);
+        of_one.saturating_mul(MEMORY_SHARES).saturating_sub(others).min(of_one)
+    }
+
+    /// Tells the bundle how much of the response waits in memory now.
+    pub(super) fn settle(&self, state: &mut State) {
+        let now = state.outbox.memory();
+        let before = std::mem::replace(&mut state.counted, now);
+        if now >= before {
+            self.bundle.memory.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            self.bundle.memory.fetch_sub(before - now, Ordering::Relaxed);
         }
     }
 
@@ -252,6 +286,7 @@ impl Tie {
             let rest = page.get(skip..).unwrap_or(&[]);
             // Into memory: that cannot fail.
             let _ = state.outbox.push(rest, usize::MAX, &limits.directory);
+            self.settle(&mut state);
         }
         state.end = Some(if is_begun { End::Cut } else { End::Whole });
         drop(state);
