@@ -190,7 +190,8 @@ def test_head_has_no_body(serve2, dial2):
     response = peer.response(peer.get("/1000", method="HEAD"))
     assert (response.status, response.body) == (200, b"")
     assert response.fields["content-length"] == "1000"
-    assert response.frames == ["Headers"]
+    # Its end comes with the head, or by itself if the head was quicker.
+    assert response.frames in (["Headers"], ["Headers", "Data"])
     refused = peer.response(peer.headers(fields("/", "HEAD", more=[("host", "other")])))
     assert (refused.status, refused.body) == (400, b"")
 
