@@ -24,7 +24,7 @@ const BATCH: usize = 32 * 1024;
 /// Bytes of a file read at a time.
 const PIECE: usize = 64 * 1024;
 /// Reads from the socket before others have their turn: a little more than a caller's buffer takes.
-/// Records may be empty, so that a client could have us read for ever.
+/// In records of a byte each it would take many times as much.
 const MOST_READS: usize = 24;
 /// What a handshake record begins with (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;

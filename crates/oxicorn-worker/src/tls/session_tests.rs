@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, DigitallySignedStruct,
+    SignatureScheme, StreamOwned,
+};
 
 use super::*;
 use crate::tls::{Credentials, Sources};
@@ -69,12 +73,13 @@ fn connect<T: Send + 'static>(
 ) -> (Session, Stream, JoinHandle<T>) {
     let terminator = terminator();
     let (stream, other) = Stream::pair().expect("sockets");
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[version])
         .expect("a version")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
+    config.enable_secret_extraction = true;
     let name = ServerName::try_from("shop.example").expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
     let thread = thread::spawn(move || {
@@ -258,6 +263,60 @@ fn nothing_waits_for_room_in_a_socket_that_is_broken() {
     assert!(client.join().expect("a client"));
     assert!(!session.say_goodbye(&stream));
     assert!(!session.wants_room());
+}
+
+/// A record of TLS 1.3 with these data, sealed by hand: rustls makes no empty ones.
+fn record(key: &LessSafeKey, iv: &[u8], number: u64, data: &[u8]) -> Vec<u8> {
+    let mut nonce: [u8; 12] = iv.try_into().expect("twelve bytes");
+    for (byte, counted) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
+        *byte ^= counted;
+    }
+    let mut sealed = [data, &[23]].concat();
+    let length = u16::try_from(sealed.len() + 16).expect("small").to_be_bytes();
+    let head = [23, 3, 3, length[0], length[1]];
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(nonce, Aad::from(head), &mut sealed).expect("sealed");
+    [&head[..], &sealed].concat()
+}
+
+/// A session whose client has sent this many records with these data each, and the client's socket.
+fn after_records(count: u64, data: &'static [u8]) -> (Session, Stream, UnixStream) {
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, move |mut tls| {
+        // What the server says after the handshake has to be read before keys are taken out.
+        assert_eq!(tls.read(&mut [0; 9]).expect("data"), 1);
+        let secrets = tls.conn.dangerous_extract_secrets().expect("keys");
+        let (first, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) = secrets.tx else {
+            panic!("another cipher")
+        };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key"));
+        let records = (first..first + count).flat_map(|at| record(&key, iv.as_ref(), at, data));
+        let mut socket = tls.sock;
+        // In one piece, as the socket has room for it then.
+        socket.write_all(&records.collect::<Vec<_>>()).expect("written");
+        socket
+    });
+    assert_eq!(session.write(&stream, &[b"x"]), Moved::Bytes(1));
+    let socket = client.join().expect("a client");
+    (session, stream, socket)
+}
+
+#[test]
+fn records_of_one_byte_do_not_keep_the_reader() {
+    let count = 6000;
+    let (mut session, stream, _open) = after_records(count, b"x");
+    let (mut buffer, mut got, mut turns) = (vec![0; 64 * 1024], 0, 0);
+    while let Moved::Bytes(some) = session.read(&stream, &mut buffer) {
+        got += some as u64;
+        turns += 1;
+    }
+    assert_eq!(got, count);
+    assert!(turns > 1, "others had no turn");
+}
+
+#[test]
+fn many_records_without_data_end_the_connection() {
+    let (mut session, stream, _open) = after_records(100, b"");
+    assert_eq!(session.read(&stream, &mut [0; 10]), Moved::Broken);
 }
 
 #[test]
