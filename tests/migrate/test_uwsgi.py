@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.certificates import Authority
+
 DJANGO = """
 # A site behind nginx, as in many tutorials.
 [uwsgi]
@@ -374,3 +376,13 @@ def test_a_block_without_an_end(migrate, place):
         "[uwsgi]\nmodule=shop.wsgi:app\nhttp-socket=:1\nif-env=NOWHERE\nworkers=9\n"
     )
     assert "workers" not in migrate("site.ini").settings
+
+
+def test_plain_addresses_beside_tls(migrate, place):
+    chain, key = Authority(place).issue("shop.example")
+    (place / "site.ini").write_text(
+        f"[uwsgi]\nmodule=shop.wsgi:app\nhttp=:1\nhttps=:2,{chain},{key}\n"
+    )
+    found = migrate("site.ini")
+    assert found.settings["bind"] == ["0.0.0.0:1", "0.0.0.0:2"]
+    assert "every address speaks TLS" in found.note("http (site.ini:3)")

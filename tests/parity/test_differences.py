@@ -37,6 +37,10 @@ def app(environ, start_response):
     elif path == "/one":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"one"]
+    elif path == "/socket":
+        page = b"there" if "gunicorn.socket" in environ else b"not there"
+        start_response("200 OK", [("Content-Length", str(len(page)))])
+        return [page]
     elif path == "/short":
         start_response("200 OK", [("Content-Length", "10")])
         return [b"one"]
@@ -158,6 +162,9 @@ ON_THE_WIRE = {
     ),
     "a path outside of `SCRIPT_NAME` gets 500": Row(
         get("/", "Host: a", "SCRIPT_NAME: /x"), status, 500, 400
+    ),
+    "every environ has `gunicorn.socket`": Row(
+        get("/socket"), lambda it: it.response.body, b"there", b"not there"
     ),
     "there is no `REQUEST_URI`": Row(
         get("/%41?b"), lambda it: it.seen("REQUEST_URI"), None, "/%41?b"

@@ -114,6 +114,15 @@ class _Draft:
             plan.note(
                 Verdict.DIFFERS, "bind", "the file names no address; the default is 127.0.0.1:8000"
             )
+        plain = [each for each in self._sockets if "https" not in each.name]
+        if "certfile" in plan and plain:
+            names = ", ".join(f"{each.name} ({each.origin})" for each in plain)
+            plan.note(
+                Verdict.DIFFERS,
+                names,
+                "with `certfile` every address speaks TLS, so this one does too; start a second "
+                "oxicorn for it, or let a proxy redirect there",
+            )
         if self._paths:
             plan.set("pythonpath", ",".join(self._paths))
         if "timeout" not in plan:
