@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 APPLICATION = """
 import json
+import time
 
 
 def app(environ, start_response):
@@ -37,6 +38,8 @@ def app(environ, start_response):
     elif path == "/one":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"one"]
+    elif path == "/sleep":
+        time.sleep(600)
     elif path == "/socket":
         page = b"there" if "gunicorn.socket" in environ else b"not there"
         start_response("200 OK", [("Content-Length", str(len(page)))])
@@ -248,6 +251,7 @@ ELSEWHERE = {
     ),
     "a fault in a PROXY header is answered with 400 or 403": "test_a_fault_closes_without_a_word",
     "a value that a setting does not take ends with 1": "test_exit_codes_of_wrong_values",
+    "a request that `timeout` ends may get a 500": "test_a_request_that_timeout_ends",
     "in the access log a failure of the application has no size and no user agent": (
         "test_the_access_line_of_a_failure"
     ),
@@ -347,6 +351,21 @@ def test_the_access_line_of_a_failure(name, line, folder, tmp_path):
         assert answer.status == 500
         answer.end()
         eventually(lambda: (tmp_path / "log").read_text() == f"{line}\n")
+    finally:
+        deployed.end()
+
+
+def test_a_request_that_timeout_ends(folder):
+    """gunicorn's answer is a race with its second signal, and not asked for."""
+    port = free_port()
+    options = ["-b", f"127.0.0.1:{port}", "--timeout", "1"]
+    deployed = Deployed(["oxicorn", *options, "shop:app"], folder, {})
+    try:
+        deployed.says("Booting worker")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(get("/sleep"))
+            assert connection.recv(100) == b""
+        deployed.says("WORKER TIMEOUT")
     finally:
         deployed.end()
 
