@@ -61,6 +61,20 @@ def test_another_start_has_other_keys(secure, dial_tls, client):
     assert not again.socket.session_reused
 
 
+def test_a_reload_has_other_keys_and_nobody_notices(secure, dial_tls, client):
+    server = secure("whoami")
+    peer = dial_tls(server, client)
+    before = peer.get().body
+    session = peer.socket.session
+    server.signal(signal.SIGHUP)
+
+    def is_shaken_in_full():
+        again = dial_tls(server, client, session=session)
+        return again.get().body != before and not again.socket.session_reused
+
+    eventually(is_shaken_in_full, within=60)
+
+
 def test_a_ticket_that_is_not_ours_is_ignored(mirror, authority, tmp_path):
     """`openssl s_client` sends a session that was changed on disk."""
     session = tmp_path / "session.pem"
