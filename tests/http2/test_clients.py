@@ -19,9 +19,9 @@ def run(*command: str, data: bytes = b"") -> str:
     return ended.stdout.decode(errors="replace")
 
 
-@pytest.fixture(params=[(), ("-k", "gevent")], ids=["threads", "gevent"])
-def server(request, serve2):
-    return serve2("mirror", "--threads", "2", *request.param)
+@pytest.fixture
+def server(serve2, kind):
+    return serve2("mirror", *kind)
 
 
 def test_httpx(server):
