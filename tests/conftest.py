@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +74,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _host_of(item: pytest.Item) -> hosts.Host | None:
     call = getattr(item, "callspec", None)
     return call.params.get("under") if call else None
+
+
+def _primitives() -> list[object]:
+    return [time.sleep, socket.socket, threading.Thread, vars(threading)["_start_new_thread"]]
+
+
+_UNPATCHED = _primitives()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_process_unpatched() -> Iterator[None]:
+    """Green threads belong into programs of their own: here, whatever waits in a thread of a later
+    test would stand still."""
+    yield
+    assert _primitives() == _UNPATCHED, "this test has patched threads or sockets"
 
 
 @pytest.fixture(scope="module")
