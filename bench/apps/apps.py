@@ -14,6 +14,7 @@ BLOCK = bytes(range(256)) * 64
 BLOCKS = 64
 FILE_BYTES = 10 * 2**20
 RECORD = {f"field{number}": ["text", number, {"flag": True}] for number in range(29)}
+PAUSE_SECS = 0.3
 SLEEP_SECS = 0.01
 SLOW_SECS = 0.2
 
@@ -119,8 +120,25 @@ def mixed(environ, start_response):
     return hello(environ, start_response)
 
 
+class Pieces:
+    """A first piece, and after a while the time at which the second one is made."""
+
+    closed = 0
+
+    def __iter__(self):
+        yield b"first "
+        time.sleep(PAUSE_SECS)
+        yield b"%.6f" % time.monotonic()
+
+    def close(self):
+        Pieces.closed += 1
+
+
 def probe(environ, start_response):
     """Tells what arrived, for `harness/conformance.py`."""
+    if environ["PATH_INFO"] == "/pieces":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return Pieces()
     length = environ.get("CONTENT_LENGTH")
     if length:
         body = environ["wsgi.input"].read(int(length))
@@ -134,6 +152,7 @@ def probe(environ, start_response):
         "body": body.decode("latin-1"),
         "list": environ.get("HTTP_X_LIST"),
         "address": environ.get("REMOTE_ADDR"),
+        "closed": Pieces.closed,
     }
     answer = json.dumps(told).encode()
     start_response("200 OK", plain(len(answer)))

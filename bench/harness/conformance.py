@@ -6,6 +6,7 @@ fails one is measured all the same, and the report says so.
 
 import json
 import re
+import time
 from collections.abc import Callable
 
 from .process import Failed, Running
@@ -104,6 +105,27 @@ def tells_address(here: Running) -> bool:
     return seen.get("address") == "127.0.0.1"
 
 
+def sends_pieces(here: Running) -> bool:
+    """PEP 3333: a piece is on its way before the next one is asked for."""
+    with here.connect(5) as client:
+        client.sendall(b"GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        received, first_at = b"", None
+        while piece := client.recv(65536):
+            received += piece
+            if first_at is None and b"first " in received:
+                first_at = time.monotonic()
+    made = re.search(rb"\d+\.\d{6}", received)
+    return first_at is not None and made is not None and first_at < float(made[0])
+
+
+def closes_iterables(here: Running) -> bool:
+    """PEP 3333: `close()` is called at the end; Django tells by it that a request is over."""
+    plain = "GET {} HTTP/1.1\nHost: a\nConnection: close\n\n"
+    before = told(here, plain.format("/"))["closed"]
+    ask(here, plain.format("/pieces"))
+    return told(here, plain.format("/"))["closed"] == before + 1
+
+
 PROBES: dict[str, Callable[[Running], bool]] = {
     "the path is decoded once": decodes_path,
     "a chunked body arrives": takes_chunks,
@@ -113,6 +135,8 @@ PROBES: dict[str, Callable[[Running], bool]] = {
     "two framings are no request more": refuses_two_framings,
     "answers have a date": dates_answers,
     "REMOTE_ADDR is an address": tells_address,
+    "a piece is sent before the next is made": sends_pieces,
+    "close() is called": closes_iterables,
 }
 
 
