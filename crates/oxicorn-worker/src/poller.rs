@@ -34,6 +34,9 @@ const SCRATCH_ASIDE: usize = 16 * 1024;
 const EVENTS: usize = 128;
 /// Connections accepted for one event by the only worker; several take one each, to share evenly.
 const ACCEPTS: usize = 16;
+/// Milliseconds after which it looks at its other connections before it accepts the next one: a
+/// request may run as soon as it is accepted, and another client come meanwhile.
+const ACCEPTING: u64 = 1;
 /// Connections accepted from each listener before it is closed for good.
 const LAST_ACCEPTS: usize = 4096;
 /// Longest time to finish what is open when the master is gone.
@@ -282,7 +285,12 @@ impl Shared {
     fn accept_some(self: &Arc<Self>, poller: &mut Poller, token: u64) {
         let index = usize::try_from(token.saturating_sub(FIRST_LISTENER)).unwrap_or(usize::MAX);
         let accepts = if self.config.has_siblings { 1 } else { ACCEPTS };
-        self.accept_from(poller, index, accepts);
+        let began = self.clock.now();
+        for _ in 0..accepts {
+            if !self.accept_one(poller, index) || self.clock.now() > began + ACCEPTING {
+                return;
+            }
+        }
     }
 
     /// Takes in what is queued at the listeners, then closes them: a connection that the kernel
@@ -305,37 +313,44 @@ impl Shared {
     /// there already.
     pub(crate) fn accept_from(self: &Arc<Self>, poller: &mut Poller, index: usize, accepts: usize) {
         for _ in 0..accepts {
-            if poller.lost || !self.has_room() {
+            if !self.accept_one(poller, index) {
                 return;
             }
-            let Some(listener) = self.lock().listeners.get(index).map(Arc::clone) else { return };
-            match accept(listener.as_fd()) {
-                Ok((stream, address)) => {
-                    // The request may run right here, and a drain close the listener meanwhile.
-                    drop(listener);
-                    self.make_room();
-                    self.welcome(poller, stream, address, index);
+        }
+    }
+
+    /// The same for one; `false` if there is none, or none may be accepted now.
+    fn accept_one(self: &Arc<Self>, poller: &mut Poller, index: usize) -> bool {
+        if poller.lost || !self.has_room() {
+            return false;
+        }
+        let Some(listener) = self.lock().listeners.get(index).map(Arc::clone) else { return false };
+        match accept(listener.as_fd()) {
+            Ok((stream, address)) => {
+                // The request may run right here, and a drain close the listener meanwhile.
+                drop(listener);
+                self.make_room();
+                self.welcome(poller, stream, address, index);
+                return true;
+            }
+            Err(NoConnection::NotNow) => {}
+            Err(NoConnection::OutOfResources) => {
+                if !self.short.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        target: "oxicorn.error",
+                        "out of file descriptors: accepting pauses until some are closed"
+                    );
                 }
-                Err(NoConnection::NotNow) => return,
-                Err(NoConnection::OutOfResources) => {
-                    if !self.short.swap(true, Ordering::Relaxed) {
-                        log::warn!(
-                            target: "oxicorn.error",
-                            "out of file descriptors: accepting pauses until some are closed"
-                        );
-                    }
-                    let resume = poller.now + SHORTAGE_PAUSE;
-                    self.pause_accepting(&mut self.lock(), resume);
-                    return;
-                }
-                Err(NoConnection::Broken) => {
-                    log::error!(target: "oxicorn.error", "a listener is broken and no longer used");
-                    // An error would mean that it is not watched, which is what is wanted.
-                    let _ = self.epoll.delete(listener.as_fd());
-                    return;
-                }
+                let resume = poller.now + SHORTAGE_PAUSE;
+                self.pause_accepting(&mut self.lock(), resume);
+            }
+            Err(NoConnection::Broken) => {
+                log::error!(target: "oxicorn.error", "a listener is broken and no longer used");
+                // An error would mean that it is not watched, which is what is wanted.
+                let _ = self.epoll.delete(listener.as_fd());
             }
         }
+        false
     }
 
     /// Whether one more connection fits, if need be in the place of an idle one; pauses accepting
