@@ -32,8 +32,8 @@ class Trouble(Exception):
 
 
 def exchanges():
-    """One connection after the other. Gives a socket and an event to wait for; or `None` between two,
-    as a server on the same core may answer so soon that nothing is ever waited for."""
+    """One connection after the other. Gives a socket and an event to wait for; or `None` between
+    two, as a server on the same core may answer so soon that nothing is ever waited for."""
     session = None
     while time.perf_counter() < until:
         began = time.perf_counter()
