@@ -14,7 +14,7 @@ BLOCK = bytes(range(256)) * 64
 BLOCKS = 64
 FILE_BYTES = 10 * 2**20
 RECORD = {f"field{number}": ["text", number, {"flag": True}] for number in range(29)}
-PAUSE_SECS = 0.3
+PAUSE_SECS = float(os.environ.get("BENCH_PAUSE_SECS", "0.3"))
 SLEEP_SECS = 0.01
 SLOW_SECS = 0.2
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from . import tls
-from .counted import Counted
+from .counted import Counted, percentile
 from .process import Failed, Running
 from .servers import BENCH
 from .workloads import Workload
@@ -21,6 +21,8 @@ def command(here: Running, workload: Workload, duration: int, folder: Path) -> l
 def read(text: str, workload: Workload, folder: Path) -> Counted:
     """What it printed."""
     seen = json.loads(text)
-    if seen["trouble"] or not seen["requests"]:
+    times = seen["times_ms"]
+    if seen["trouble"] or not times:
         raise Failed(f"handshakes: {seen['trouble'] or 'no answer'}")
-    return Counted(seen["requests"], seen["per_second"], seen["p50_ms"], seen["p99_ms"])
+    per_second = len(times) / seen["seconds"]
+    return Counted(len(times), per_second, percentile(times, 50), percentile(times, 99))
