@@ -114,7 +114,7 @@ class Peer:
             response = self.head()
         if response.status < 200:
             raise ProtocolError(f"interim response {response.status} where a final one is due")
-        self._read_body(response, to)
+        self.read_body(response, to)
         return response
 
     def head(self) -> Response:
@@ -173,7 +173,8 @@ class Peer:
         finally:
             self.socket.settimeout(timeout)
 
-    def _read_body(self, response: Response, method: str) -> None:
+    def read_body(self, response: Response, method: str) -> None:
+        """The body that belongs to a head, in answer to a request of this method."""
         coding, length = response.get("Transfer-Encoding"), response.get("Content-Length")
         if coding is not None and length is not None:
             raise ProtocolError("both Transfer-Encoding and Content-Length")

@@ -62,6 +62,17 @@ impl Stream {
         Ok((Self(ours), other))
     }
 
+    /// Two streams that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// The process or the system is out of descriptors.
+    pub fn connected() -> std::io::Result<(Self, Self)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        Ok((Self(one), Self(other)))
+    }
+
     /// Reads what there is into `buffer`.
     #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> Moved {

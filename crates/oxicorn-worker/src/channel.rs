@@ -16,6 +16,7 @@ use slotmap::DefaultKey as Key;
 use crate::body::{BodyStore, Shelf};
 use crate::http2::{Http2, StreamEnd};
 use crate::outbox::Outbox;
+use crate::relay::Relay;
 use crate::wire::Wire;
 use crate::{Body, Config, Link};
 
@@ -41,6 +42,8 @@ pub(crate) enum Stage {
     Lingering,
     /// Frames, or a stream that has something to send.
     Http2,
+    /// What the other end of a relay says, or the application or the client here.
+    Relay,
 }
 
 /// What follows when a response is out.
@@ -143,8 +146,10 @@ pub(crate) struct Channel {
     pub(crate) expects_line: bool,
     /// What it has if it speaks HTTP/2.
     pub(crate) http2: Option<Box<Http2>>,
-    /// What stands for the socket if it is a stream of such a connection.
+    /// What stands for the socket if it is a stream of such a connection, or came by a relay.
     pub(crate) tie: Option<StreamEnd>,
+    /// What it has if it is one end of a relay.
+    pub(crate) relay: Option<Box<Relay>>,
 }
 
 impl Channel {
@@ -174,6 +179,7 @@ impl Channel {
             expects_line: false,
             http2: None,
             tie: None,
+            relay: None,
         }
     }
 
@@ -331,7 +337,9 @@ impl Channel {
         let is_quiet = match self.stage {
             Stage::Handshake | Stage::Idle => self.carry.is_empty(),
             Stage::Http2 => self.http2.as_ref().is_some_and(|http2| http2.is_idle()),
-            Stage::Head | Stage::Body | Stage::Flushing(_) | Stage::Lingering => false,
+            Stage::Head | Stage::Body | Stage::Flushing(_) | Stage::Lingering | Stage::Relay => {
+                false
+            }
         };
         is_quiet && heard
     }

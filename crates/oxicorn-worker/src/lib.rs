@@ -33,6 +33,7 @@ mod outbox;
 mod poller;
 mod queue;
 mod reactor;
+mod relay;
 mod request_id;
 mod serve;
 mod stuck;

@@ -180,7 +180,7 @@ impl Shared {
             let patience = patience.min(self.patience_with_requests(poller.now));
             if begins && self.hands_over() {
                 self.take_in(poller);
-                self.offer();
+                self.offer(poller);
             }
             wait_either(self.epoll.as_fd(), self.kick.as_fd(), Some(patience));
             self.kick.reset();
@@ -190,7 +190,7 @@ impl Shared {
             self.epoll.wait(&mut poller.events, Some(Duration::ZERO));
             self.handle_events(poller);
             self.take_back(poller);
-            self.offer();
+            self.offer(poller);
         }
     }
 }

@@ -274,6 +274,7 @@ impl Shared {
                 None
             }
             Stage::Http2 => self.work_http2(poller, channel),
+            Stage::Relay => self.work_relay(poller, channel),
             Stage::Idle | Stage::Flushing(_) | Stage::Lingering => {
                 self.close(channel);
                 None

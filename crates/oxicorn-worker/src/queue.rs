@@ -110,10 +110,11 @@ impl Shared {
 
 /// Whether the client of a request that waited until `now` has gone.
 pub(crate) fn is_abandoned(channel: &Channel, now: u64) -> bool {
-    if let Some(StreamEnd(tie)) = &channel.tie {
-        return tie.is_lost();
+    let is_patient = now.saturating_sub(channel.queued_at) < CLIENT_PATIENCE;
+    match &channel.tie {
+        Some(StreamEnd(tie)) => tie.is_lost() || (!is_patient && tie.is_abandoned()),
+        None => !is_patient && channel.stream.is_over(),
     }
-    now.saturating_sub(channel.queued_at) >= CLIENT_PATIENCE && channel.stream.is_over()
 }
 
 /// Milliseconds that the proxies in front say a queued request was on its way.

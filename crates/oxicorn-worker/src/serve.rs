@@ -39,6 +39,7 @@ impl Shared {
             Stage::Lingering if channel.discard(&mut poller.scratch) => Some(channel),
             Stage::Lingering => self.end(channel),
             Stage::Http2 => self.work_http2(poller, channel),
+            Stage::Relay => self.work_relay(poller, channel),
             // Pipelined requests come first: no more is read while there are any.
             Stage::Idle if !channel.carry.is_empty() => self.received(poller, channel, 0),
             Stage::Idle | Stage::Head | Stage::Body => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::channel::NEVER;
 use crate::deadline::{Begun, Deadline, Took, Watch};
 use crate::error_log::{self, Level};
+use crate::http2::End;
 use crate::poller::Poller;
 use crate::reactor::Shared;
 
@@ -105,7 +106,7 @@ impl Shared {
         );
         match &deadline.tie {
             // Its connection goes on.
-            Some(tie) => tie.finish(false),
+            Some(tie) => tie.finish(End::Cut),
             None => self.forget(deadline.key, true),
         }
         if let Some(stuck) = stuck {

@@ -198,7 +198,12 @@ impl Shared {
     }
 
     /// What comes after the application's turn: the rest of the response, then the next request.
-    fn after(&self, ended: Ended, asked_to_close: bool, now: u64) -> Option<Box<Channel>> {
+    pub(crate) fn after(
+        &self,
+        ended: Ended,
+        asked_to_close: bool,
+        now: u64,
+    ) -> Option<Box<Channel>> {
         let mut channel = ended.channel;
         if ended.broken {
             return self.end(channel);

@@ -26,3 +26,19 @@ mod scan;
 pub(crate) mod target;
 
 pub use connection::{Connection, Eof, Event, Received};
+
+use crate::{Head, Reject, Rules};
+
+/// Reads a head that is there as a whole; what the policy permits is put right in `text`. `None` if it
+/// is more or less than a head.
+///
+/// # Errors
+///
+/// It is refused.
+pub fn read_head(text: &mut [u8], rules: &Rules) -> Result<Option<Head>, Reject> {
+    let (mut machine, mut head) = (Connection::new(), Head::default());
+    let offered = machine.amend(text, rules);
+    let received = machine.receive(text.get(..offered).unwrap_or(&[]), &mut head, rules)?;
+    let is_whole = received.event == Event::Head && received.used == text.len();
+    Ok(is_whole.then_some(head))
+}

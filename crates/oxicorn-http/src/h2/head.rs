@@ -7,7 +7,7 @@
 
 use http::{HeaderName, Request, header};
 
-use crate::{Connection, Event, Framing, Head, Reject, Rules, Version};
+use crate::{Framing, Head, Reject, Rules, Version, h1};
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,18 @@ pub fn request_head(
         put(&mut text, &header::COOKIE, &crumbs);
     }
     text.extend_from_slice(b"\r\n");
-    let mut head = parse(&mut text, rules)?;
+    let head = read_text(&mut text, has_body, rules)?;
+    Ok((head, text))
+}
+
+/// Reads the text that [`request_head`] has made.
+///
+/// # Errors
+///
+/// See [`Malformed`].
+pub fn read_text(text: &mut [u8], has_body: bool, rules: &Rules) -> Result<Head, Malformed> {
+    let head = h1::read_head(text, rules)?;
+    let mut head = head.ok_or(Malformed::Stream("fields that are no fields"))?;
     head.version = Version::Http2;
     head.persistent = true;
     head.upgrade = false;
@@ -94,7 +105,7 @@ pub fn request_head(
         // Its length will be known at its end.
         head.framing = Framing::Chunked;
     }
-    Ok((head, text))
+    Ok(head)
 }
 
 fn put(text: &mut Vec<u8>, name: &HeaderName, parts: &[&[u8]]) {
@@ -102,15 +113,4 @@ fn put(text: &mut Vec<u8>, name: &HeaderName, parts: &[&[u8]]) {
     text.extend_from_slice(b": ");
     parts.iter().for_each(|part| text.extend_from_slice(part));
     text.extend_from_slice(b"\r\n");
-}
-
-/// Reads the text by the rules of HTTP/1.
-fn parse(text: &mut [u8], rules: &Rules) -> Result<Head, Malformed> {
-    let (mut machine, mut head) = (Connection::new(), Head::default());
-    let offered = machine.amend(text, rules);
-    let received = machine.receive(text.get(..offered).unwrap_or(&[]), &mut head, rules)?;
-    if received.event != Event::Head || received.used != text.len() {
-        return Err(Malformed::Stream("fields that are no fields"));
-    }
-    Ok(head)
 }

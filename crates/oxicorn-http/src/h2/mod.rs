@@ -21,7 +21,7 @@ mod response;
 mod stream;
 
 pub use connection::{Connection, Limits, Progress};
-pub use head::{Malformed, request_head};
+pub use head::{Malformed, read_text, request_head};
 pub use meter::{Flood, Meter};
 pub use stream::{Arrived, Lost, Stream};
 

@@ -263,7 +263,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "on",
         short: "Move requests that wait in a busy worker to one that is idle",
         long: "A kept-alive connection otherwise stays with its worker, also while that is busy \
-           with a slow request. The connection moves as a whole, with what its client has sent. \
+           with a slow request. The connection moves as a whole, with what its client has sent; \
+           of one with TLS or HTTP/2, which cannot move, the request alone. \
            Switch it off if requests of one connection must meet the same process.",
         support: Support::Works,
         apply: |settings, value| {

@@ -8,6 +8,7 @@ mod send;
 
 use std::sync::Arc;
 
+use oxicorn_http::Version;
 use oxicorn_http::h1::encode::RequestFacts;
 
 pub use self::read::BodyError;
@@ -17,7 +18,7 @@ use crate::access_log::AccessNeeds;
 use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::flusher::Flusher;
-use crate::http2::Tie;
+use crate::http2::{End, Tie};
 use crate::outbox::Outbox;
 use crate::reactor::Shared;
 use crate::upgrade::Upgrade;
@@ -60,7 +61,7 @@ pub struct Exchange {
 pub(crate) enum Beside {
     /// The connection may become the application's.
     Upgrade(Box<Upgrade>),
-    /// The request came on a stream of HTTP/2, which the response goes to.
+    /// The request came on a stream of HTTP/2, or from another worker: the response goes there.
     Stream(Arc<Tie>),
 }
 
@@ -165,7 +166,7 @@ impl Exchange {
     /// Whether the client has closed its side, or the connection is broken. Never waits.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.broken || self.is_stream_lost().unwrap_or_else(|| self.channel.stream.is_over())
+        self.broken || self.is_stream_abandoned().unwrap_or_else(|| self.channel.stream.is_over())
     }
 
     /// Whether the client holds its body back until it is asked for it, which it was not yet.
@@ -252,7 +253,12 @@ impl Exchange {
         match self.beside {
             Some(Beside::Upgrade(upgrade)) => upgrade.end(&self.shared, &mut ended),
             Some(Beside::Stream(tie)) => {
-                self.shared.finish_stream(&tie, ended.persistent && !broken);
+                let end = match (self.finished && !broken, ended.persistent) {
+                    (true, true) => End::Kept,
+                    (true, false) if self.facts.version != Version::Http2 => End::Closed,
+                    (true, false) | (false, _) => End::Cut,
+                };
+                self.shared.finish_stream(&tie, end);
                 // Nothing follows on a stream.
                 ended.broken = true;
             }

@@ -167,6 +167,24 @@ impl Exchange {
         }
     }
 
+    /// Sends what the application of another worker has said, which is no sign of life of a call here.
+    pub(crate) fn pass_on(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        self.began = false;
+        self.send(bytes)
+    }
+
+    /// Whether little enough waits for the client that more may be sent.
+    pub(crate) fn has_room(&mut self) -> Result<bool, Gone> {
+        let total = self.shared.output.total;
+        if let Some(tie) = self.tie() {
+            return tie.has_room(total);
+        }
+        let Some(flusher) = &self.flusher else { return Ok(true) };
+        let state = flusher.lock();
+        self.broken |= state.broken;
+        if self.broken { Err(Gone) } else { Ok(state.outbox.queued() <= total / 2) }
+    }
+
     /// Notes that something is sent. Every piece after the first is a sign of life of a call.
     pub(crate) fn begin(&mut self) {
         if std::mem::replace(&mut self.began, true) {

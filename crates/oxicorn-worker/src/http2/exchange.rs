@@ -10,7 +10,7 @@ use oxicorn_http::h1::encode::CONTINUE;
 use oxicorn_os::epoll::{Interest, wait_one};
 use oxicorn_os::waker::Waker;
 
-use super::tie::Tie;
+use super::tie::{End, Tie};
 use crate::channel::{body_patience, millis};
 use crate::exchange::{Beside, BodyError, Exchange, Gone, Sent};
 use crate::flusher::OutputLimits;
@@ -28,10 +28,11 @@ impl Exchange {
         }
     }
 
-    /// Whether nobody wants what the stream brings any more; `None` where there is no stream.
-    pub(crate) fn is_stream_lost(&self) -> Option<bool> {
+    /// Whether the client of a stream has closed its side, or does not want what it brings any more;
+    /// `None` where there is no stream.
+    pub(crate) fn is_stream_abandoned(&self) -> Option<bool> {
         self.look_now();
-        self.tie().map(|tie| tie.is_lost())
+        self.tie().map(|tie| tie.is_abandoned())
     }
 
     /// Sends on the stream.
@@ -156,8 +157,8 @@ impl Exchange {
 
 impl Shared {
     /// Ends the response on a stream.
-    pub(crate) fn finish_stream(self: &Arc<Self>, tie: &Tie, is_whole: bool) {
-        tie.finish(is_whole);
+    pub(crate) fn finish_stream(self: &Arc<Self>, tie: &Tie, end: End) {
+        tie.finish(end);
         if self.hosted && self.draining.load(Ordering::Relaxed) {
             // A program that waits for its requests may never let the loop run again.
             self.look_now(tie.key());

@@ -84,8 +84,7 @@ impl Lane {
         let mut is_done = false;
         while let Some(head) = state.heads.pop_front() {
             moved = true;
-            let ends =
-                state.heads.is_empty() && state.outbox.is_empty() && state.end == Some(End::Whole);
+            let ends = state.heads.is_empty() && state.outbox.is_empty() && ends_whole(state.end);
             if stream.respond(&head, ends).is_err() {
                 drop(state);
                 self.lose(Some(Code::InternalError));
@@ -104,7 +103,7 @@ impl Lane {
             let mut piece = Vec::with_capacity(room);
             // A file that became shorter can never be sent whole.
             let is_broken = state.outbox.take(&mut piece, room).is_err() || piece.is_empty();
-            let ends = state.outbox.is_empty() && state.end == Some(End::Whole);
+            let ends = state.outbox.is_empty() && ends_whole(state.end);
             left = left.saturating_sub(piece.len());
             if is_broken || stream.send(piece, ends).is_err() {
                 drop(state);
@@ -118,7 +117,7 @@ impl Lane {
         if !is_done && state.heads.is_empty() && state.outbox.is_empty() {
             match state.end {
                 // Nothing follows what is out already.
-                Some(End::Whole) => {
+                Some(End::Kept | End::Closed) => {
                     let _ = stream.send(Vec::new(), true);
                     is_done = true;
                 }
@@ -163,7 +162,12 @@ impl Lane {
     }
 }
 
+/// Whether a response has ended, and nothing of it is missing.
+fn ends_whole(end: Option<End>) -> bool {
+    matches!(end, Some(End::Kept | End::Closed))
+}
+
 /// Whether a head of ours is not the last one.
-fn is_interim(head: &[u8]) -> bool {
+pub(crate) fn is_interim(head: &[u8]) -> bool {
     head.iter().position(|octet| *octet == b' ').and_then(|at| head.get(at + 1)) == Some(&b'1')
 }

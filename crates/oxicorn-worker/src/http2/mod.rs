@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A tie that has something for its connection asks whoever polls to look at it
-//! ([`Bundle::notify`]). Streams stay in their worker.
+//! ([`Bundle::notify`]). Streams stay in their worker; a request that waits for one of its threads may
+//! be answered by another worker ([`relay`](crate::relay)).
 
 mod exchange;
 mod lane;
@@ -29,7 +30,8 @@ use oxicorn_os::stream::Moved;
 use slotmap::{DefaultKey as Key, Key as _};
 
 use self::lane::Lane;
-pub(crate) use self::tie::{Bundle, StreamEnd, Tie};
+pub(crate) use self::lane::is_interim;
+pub(crate) use self::tie::{Bundle, End, StreamEnd, Tie};
 use crate::answer::warn_of_reject;
 use crate::body::BodyStore;
 use crate::channel::{Channel, NEVER, Pending, Stage, Then, millis};
@@ -159,7 +161,7 @@ impl Shared {
     ) -> Option<Box<Channel>> {
         let bundle = Arc::new(Bundle::new(channel.key, Arc::downgrade(self)));
         if let Some(slot) = self.lock().slots.get_mut(channel.key) {
-            slot.http2 = Some(Arc::clone(&bundle));
+            slot.bundle = Some(Arc::clone(&bundle));
         }
         let now = poller.now;
         let mut http2 = Http2 {

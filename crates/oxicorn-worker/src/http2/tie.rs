@@ -1,4 +1,4 @@
-//! What a stream of HTTP/2 and the call that answers it have in common.
+//! What a stream of HTTP/2, or a relay, and the call that answers it have in common.
 //!
 //! The application's thread appends to it and takes from it; whoever polls moves bytes between it
 //! and the connection. So a thread that runs the application never touches the connection, and the
@@ -73,8 +73,11 @@ impl Bundle {
 
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Whole,
+pub(crate) enum End {
+    /// Whole, and its connection may be used again.
+    Kept,
+    /// Whole; a connection of HTTP/1 closes after it.
+    Closed,
     /// The client must see that something is missing.
     Cut,
 }
@@ -87,20 +90,22 @@ pub(crate) struct Tie {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Heads that are to be sent, in the text form of HTTP/1: interim ones, and the final one.
-    pub(super) heads: VecDeque<Vec<u8>>,
+    pub(crate) heads: VecDeque<Vec<u8>>,
     /// Whether the final one was given.
     is_begun: bool,
     /// The body that is to be sent.
-    pub(super) outbox: Outbox,
+    pub(crate) outbox: Outbox,
     /// Bytes of it in memory that the bundle knows of.
     counted: usize,
-    pub(super) end: Option<End>,
+    pub(crate) end: Option<End>,
     /// The client does not want the response any more.
     is_lost: bool,
+    /// The client has closed its side, but may wait for the response.
+    is_abandoned: bool,
     /// When the client last took something, or had taken all.
-    pub(super) progress: u64,
+    pub(crate) progress: u64,
     /// The request's body, if it is read as it comes.
     arrived: VecDeque<u8>,
     /// Bytes of it that were read, and whose place the connection does not know to be free.
@@ -133,7 +138,7 @@ impl Tie {
         Self { bundle, state: Mutex::default() }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Every update leaves the state usable, so a panic elsewhere does not matter here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,12 +154,22 @@ impl Tie {
     }
 
     /// The client does not want it any more: whoever waits for it is woken.
-    pub(super) fn lose(&self) {
+    pub(crate) fn lose(&self) {
         let mut state = self.lock();
         state.is_lost = true;
         (state.outbox, state.heads) = (Outbox::default(), VecDeque::new());
         self.settle(&mut state);
         state.wake();
+    }
+
+    /// The client has closed its side.
+    pub(crate) fn abandon(&self) {
+        self.lock().is_abandoned = true;
+    }
+
+    /// Whether the client has closed its side, or does not want the response any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.is_lost() || self.lock().is_abandoned
     }
 
     /// Whether the response has its end, so that no call works on it any more.
@@ -243,7 +258,7 @@ impl Tie {
     }
 
     /// Tells the bundle how much of the response waits in memory now.
-    pub(super) fn settle(&self, state: &mut State) {
+    pub(crate) fn settle(&self, state: &mut State) {
         let now = state.outbox.memory();
         let before = std::mem::replace(&mut state.counted, now);
         if now >= before {
@@ -265,10 +280,10 @@ impl Tie {
     }
 
     /// Ends the response.
-    pub(crate) fn finish(&self, is_whole: bool) {
+    pub(crate) fn finish(&self, end: End) {
         let mut state = self.lock();
         if state.end.is_none() {
-            state.end = Some(if is_whole && state.is_begun { End::Whole } else { End::Cut });
+            state.end = Some(if state.is_begun { end } else { End::Cut });
             drop(state);
             self.bundle.notify();
         }
@@ -288,7 +303,7 @@ impl Tie {
             let _ = state.outbox.push(rest, usize::MAX, &limits.directory);
             self.settle(&mut state);
         }
-        state.end = Some(if is_begun { End::Cut } else { End::Whole });
+        state.end = Some(if is_begun { End::Cut } else { End::Closed });
         drop(state);
         self.bundle.notify();
     }
@@ -347,7 +362,7 @@ impl Tie {
     }
 
     /// Tells the application's thread that some of the response was taken.
-    pub(super) fn taken(&self) {
+    pub(crate) fn taken(&self) {
         self.lock().wake();
     }
 }
@@ -358,6 +373,6 @@ pub(crate) struct StreamEnd(pub(crate) Arc<Tie>);
 
 impl Drop for StreamEnd {
     fn drop(&mut self) {
-        self.0.finish(false);
+        self.0.finish(End::Cut);
     }
 }

@@ -34,8 +34,8 @@ pub(crate) struct Slot {
     pub(super) flusher: Option<Arc<Flusher>>,
     /// What the application may take it over by, or has, while it is out.
     pub(crate) tunnel: Option<Arc<Tunnel>>,
-    /// What its streams know of it if it speaks HTTP/2.
-    pub(crate) http2: Option<Arc<Bundle>>,
+    /// What its streams know of it if it speaks HTTP/2 or is a relay.
+    pub(crate) bundle: Option<Arc<Bundle>>,
 }
 
 impl Slot {
@@ -45,7 +45,7 @@ impl Slot {
         if let Some(tunnel) = &self.tunnel {
             tunnel.cut();
         }
-        if let Some(bundle) = &self.http2 {
+        if let Some(bundle) = &self.bundle {
             bundle.cut();
         }
     }
@@ -108,7 +108,7 @@ impl Shared {
             timer_fired: false,
             flusher: None,
             tunnel: None,
-            http2: None,
+            bundle: None,
         })
     }
 
@@ -177,6 +177,14 @@ impl Shared {
         }
     }
 
+    /// Has a channel's socket not watched, where its deadline is what it waits for.
+    fn unwatch(&self, channel: &mut Channel) {
+        if channel.watched.take().is_some() {
+            // An error would mean that it is not watched, which is what is wanted.
+            let _ = self.epoll.delete(channel.stream.as_fd());
+        }
+    }
+
     /// Puts a channel back into the slab, watched and timed for its stage.
     ///
     /// Returns it when it has to be closed instead.
@@ -189,10 +197,11 @@ impl Shared {
         let waits = matches!(channel.stage, Stage::Idle | Stage::Head | Stage::Body | Stage::Http2);
         let has_more = waits && channel.stream.has_more();
         let again = has_more
-            || match &channel.http2 {
-                None => channel.stage == Stage::Idle && !channel.carry.is_empty(),
+            || match (&channel.http2, &channel.relay) {
+                (None, None) => channel.stage == Stage::Idle && !channel.carry.is_empty(),
+                (None, Some(relay)) => relay.has_news(),
                 // A drain may have begun while it was out.
-                Some(http2) => {
+                (Some(http2), _) => {
                     http2.has_news() || (core.phase != Phase::Serving && !http2.is_leaving())
                 }
             };
@@ -221,13 +230,17 @@ impl Shared {
             // Another thread may be in a poll that waits, and no event will end it.
             self.wake.wake();
         } else {
-            let interest = match (channel.stage, &channel.http2) {
-                (Stage::Flushing(_), _) => Interest::Write,
-                _ if channel.stream.wants_room() => Interest::Both,
-                (Stage::Http2, Some(http2)) => http2.interest(),
-                _ => Interest::Read,
+            let interest = match (channel.stage, &channel.http2, &channel.relay) {
+                (Stage::Flushing(_), ..) => Some(Interest::Write),
+                _ if channel.stream.wants_room() => Some(Interest::Both),
+                (_, Some(http2), _) => Some(http2.interest()),
+                (_, _, Some(relay)) => relay.interest(),
+                _ => Some(Interest::Read),
             };
-            self.watch(&mut channel, interest);
+            match interest {
+                Some(interest) => self.watch(&mut channel, interest),
+                None => self.unwatch(&mut channel),
+            }
         }
         if channel.deadline < channel.armed {
             channel.armed = channel.deadline;

@@ -2,29 +2,29 @@
 //!
 //! A worker whose threads are all busy has complete requests in its queue. When the scoreboard shows
 //! an idle sibling, its monitor puts the oldest of them into a [`Passage`] that all workers of a
-//! generation share: the connection's descriptor, and a letter with what is known of it and every
+//! generation share: the connection's descriptor, and a [`letter`] with what is known of it and every
 //! byte that was read and not answered. Workers that have a thread to spare watch the passage as
 //! they watch the listeners; the first one to come makes a channel of it and goes on as if it had
-//! read those bytes.
+//! read those bytes. A connection that cannot change the worker, as it speaks TLS or HTTP/2, stays:
+//! only its request goes, with one end of a [`relay`](crate::relay) for the response.
 //!
-//! A letter is for a process of the same program, so it has a version but no other care for the
-//! future. What is not in it starts anew with the next request: time limits, the machine.
+//! What is not in a letter starts anew with the next request: time limits, the machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
+mod letter;
+
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use oxicorn_http::Framing;
-use oxicorn_http::proxy::Peer;
-use oxicorn_http::proxy::line::Announced;
+use oxicorn_http::{Framing, Version};
 use oxicorn_os::epoll::Interest;
 use oxicorn_os::passage::{Passage, Received};
 use oxicorn_os::scoreboard::{Count, Slot, State};
 use oxicorn_os::stream::Stream;
 
-use crate::Link;
+use self::letter::HEADER;
+pub(crate) use self::letter::{Carries, Letter};
 use crate::channel::{Channel, Pending, millis};
-use crate::poller::{Poller, SCRATCH, plain};
+use crate::poller::{Poller, SCRATCH};
 use crate::reactor::{HANDOFF, Phase, Shared};
 use crate::wire::Wire;
 
@@ -69,7 +69,7 @@ impl Shared {
 
     /// Hands queued requests to idle siblings, the oldest first. The local queue keeps what nobody
     /// can take.
-    pub(crate) fn offer(&self) {
+    pub(crate) fn offer(self: &Arc<Self>, poller: &mut Poller) {
         let Some((passage, own)) = self.handoff() else { return };
         if self.lock().ready.is_empty() {
             return;
@@ -84,12 +84,19 @@ impl Shared {
             if core.phase != Phase::Serving && !self.is_all_given_up() {
                 return;
             }
-            let Some(at) = core.ready.iter().position(|channel| length(channel).is_some()) else {
-                return;
-            };
+            let may_lend = core.slots.len() < self.config.connections;
+            let can_go =
+                |channel: &Channel| self.length(channel).is_some() && (may_lend || !stays(channel));
+            let at = core.ready.iter().position(|channel| can_go(channel));
+            let Some(at) = at else { return };
             let Some(channel) = core.ready.remove(at) else { return };
             drop(core);
-            if let Some(channel) = self.pass(passage, channel) {
+            let kept = if stays(&channel) {
+                self.lend(poller, passage, channel)
+            } else {
+                self.pass(passage, channel)
+            };
+            if let Some(channel) = kept {
                 self.queue_again(channel);
                 return;
             }
@@ -118,22 +125,8 @@ impl Shared {
 
     /// What the next worker has to know of a queued request's connection.
     fn letter(&self, channel: &Channel) -> Option<Vec<u8>> {
-        let mut letter = Vec::with_capacity(HEADER + length(channel)?);
-        let link = &channel.link;
-        let flags = u8::from(link.is_https) | u8::from(link.trusted) << 1;
-        letter.extend([VERSION, flags]);
-        letter.extend(u16::try_from(link.listener).ok()?.to_le_bytes());
-        letter.extend(channel.requests.to_le_bytes());
-        letter.extend(self.clock.absolute(channel.queued_at).to_le_bytes());
-        letter.extend(channel.waited_before.to_le_bytes());
-        match link.peer {
-            Peer::Unix => put_address(&mut letter, None),
-            Peer::Inet(ip, port) => put_address(&mut letter, Some((ip, port))),
-        }
-        let said = link.announced.as_ref();
-        put_address(&mut letter, said.map(|said| (said.source, said.source_port)));
-        put_address(&mut letter, said.map(|said| (said.destination, said.destination_port)));
         let pending = channel.pending.as_ref()?;
+        let mut letter = self.head_of_letter(channel, Carries::Connection)?;
         letter.extend_from_slice(&pending.bytes);
         let body = pending.body.in_memory()?;
         if is_decoded_chunks(pending) {
@@ -149,6 +142,52 @@ impl Shared {
         }
         letter.extend_from_slice(&channel.carry);
         (letter.len() <= SCRATCH).then_some(letter)
+    }
+
+    /// The same for a request that goes without its connection.
+    pub(crate) fn letter_of_request(&self, channel: &Channel) -> Option<Vec<u8>> {
+        let pending = channel.pending.as_ref()?;
+        let carries = Carries::Request {
+            is_http2: pending.head.version == Version::Http2,
+            has_body: pending.head.framing != Framing::None,
+            head: pending.bytes.len(),
+        };
+        let mut letter = self.head_of_letter(channel, carries)?;
+        letter.extend_from_slice(&pending.bytes);
+        letter.extend_from_slice(pending.body.in_memory()?);
+        (letter.len() <= SCRATCH).then_some(letter)
+    }
+
+    fn head_of_letter(&self, channel: &Channel, carries: Carries) -> Option<Vec<u8>> {
+        let letter = Letter {
+            link: channel.link.as_ref().clone(),
+            requests: channel.requests,
+            queued_at: self.clock.absolute(channel.queued_at),
+            waited_before: channel.waited_before,
+            carries,
+            bytes: Vec::new(),
+        };
+        letter.write(self.length(channel)?)
+    }
+
+    /// About how many bytes a queued request's letter takes, if it can be handed over.
+    fn length(&self, channel: &Channel) -> Option<usize> {
+        let pending = channel.pending.as_ref()?;
+        let body = pending.body.in_memory()?;
+        // The size line, two line ends and the last chunk.
+        let chunk = if is_decoded_chunks(pending) { 32 } else { 0 };
+        let mut length = HEADER + pending.bytes.len() + body.len() + chunk;
+        if stays(channel) {
+            length += channel.link.tls.as_ref().map_or(0, |facts| letter::length_of(facts));
+            // These go on with the connection itself.
+            if pending.streaming || self.is_for_websocket(&pending.head, &pending.bytes) {
+                return None;
+            }
+        } else {
+            length += channel.carry.len();
+        }
+        let sent = channel.outbox.as_ref().is_none_or(|outbox| outbox.is_empty());
+        (length <= SCRATCH && sent).then_some(length)
     }
 
     /// Puts a request back to where it was in the queue.
@@ -184,6 +223,21 @@ impl Shared {
         };
         self.count(Count::Taken);
         self.make_room();
+        let held = match letter.carries {
+            Carries::Connection => self.take_connection(poller, letter, descriptor),
+            Carries::Request { .. } => self.borrow(poller, letter, descriptor),
+        };
+        self.put_back_held(held);
+        true
+    }
+
+    /// Goes on with a connection of a sibling.
+    fn take_connection(
+        self: &Arc<Self>,
+        poller: &mut Poller,
+        letter: Letter,
+        descriptor: OwnedFd,
+    ) -> Option<Box<Channel>> {
         let stream = Arc::new(Wire::plain(Stream::new(descriptor)));
         let (key, queued_at) = {
             let mut core = self.lock();
@@ -197,9 +251,7 @@ impl Shared {
         channel.queued_at = queued_at;
         channel.waited_before = letter.waited_before;
         channel.carry = letter.bytes;
-        let held = self.contained(key, || self.received(poller, channel, 0));
-        self.put_back_held(held);
-        true
+        self.contained(key, || self.received(poller, channel, 0))
     }
 
     /// Takes in what this worker was woken for, but its threads are too busy to look at: of the
@@ -264,108 +316,8 @@ fn is_decoded_chunks(pending: &Pending) -> bool {
     pending.head.framing == Framing::Chunked && !pending.streaming
 }
 
-/// About how many bytes a queued request's letter takes, if it can be handed over. The state of TLS
-/// cannot.
-fn length(channel: &Channel) -> Option<usize> {
-    if channel.stream.is_secured() {
-        return None;
-    }
-    let pending = channel.pending.as_ref()?;
-    let body = pending.body.in_memory()?;
-    // The size line, two line ends and the last chunk.
-    let chunk = if is_decoded_chunks(pending) { 32 } else { 0 };
-    let length = HEADER + pending.bytes.len() + body.len() + chunk + channel.carry.len();
-    let sent = channel.outbox.as_ref().is_none_or(|outbox| outbox.is_empty());
-    if channel.tie.is_some() {
-        // A stream stays with its connection.
-        return None;
-    }
-    (length <= SCRATCH && sent).then_some(length)
-}
-
-const VERSION: u8 = 2;
-/// Version, flags, listener, requests, two times, three addresses.
-const HEADER: usize = 1 + 1 + 2 + 4 + 8 + 8 + 3 * ADDRESS;
-/// Family, address, port.
-const ADDRESS: usize = 1 + 16 + 2;
-
-/// What came with a connection.
-#[derive(Debug)]
-struct Letter {
-    link: Link,
-    requests: u32,
-    /// Since when its request waits, as the scoreboard counts.
-    queued_at: u64,
-    /// How long it had waited before.
-    waited_before: u64,
-    bytes: Vec<u8>,
-}
-
-impl Letter {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (&[version, flags], rest) = bytes.split_first_chunk()?;
-        let (&listener, rest) = rest.split_first_chunk()?;
-        let (&requests, rest) = rest.split_first_chunk()?;
-        let (&queued_at, rest) = rest.split_first_chunk()?;
-        let (&waited_before, rest) = rest.split_first_chunk()?;
-        let (peer, rest) = take_address(rest)?;
-        let (source, rest) = take_address(rest)?;
-        let (destination, bytes) = take_address(rest)?;
-        if version != VERSION {
-            return None;
-        }
-        let announced = source.zip(destination).map(|(source, destination)| Announced {
-            source: source.0,
-            source_port: source.1,
-            destination: destination.0,
-            destination_port: destination.1,
-        });
-        let client = source.or(peer);
-        let link = Link {
-            remote_addr: client.map_or_else(String::new, |(ip, _)| plain(ip)),
-            remote_port: client.map(|(_, port)| port),
-            listener: u16::from_le_bytes(listener).into(),
-            is_https: flags & 1 != 0,
-            tls: None,
-            peer: peer.map_or(Peer::Unix, |(ip, port)| Peer::Inet(ip, port)),
-            announced,
-            trusted: flags & 2 != 0,
-        };
-        Some(Self {
-            link,
-            requests: u32::from_le_bytes(requests),
-            queued_at: u64::from_le_bytes(queued_at),
-            waited_before: u64::from_le_bytes(waited_before),
-            bytes: bytes.to_vec(),
-        })
-    }
-}
-
-fn put_address(letter: &mut Vec<u8>, address: Option<(IpAddr, u16)>) {
-    let (family, octets, port) = match address {
-        None => (0, [0; 16], 0),
-        Some((IpAddr::V4(ip), port)) => {
-            let [a, b, c, d] = ip.octets();
-            (4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], port)
-        }
-        Some((IpAddr::V6(ip), port)) => (6, ip.octets(), port),
-    };
-    letter.push(family);
-    letter.extend(octets);
-    letter.extend(port.to_le_bytes());
-}
-
-#[expect(clippy::type_complexity, reason = "an address that may be missing, and the rest")]
-fn take_address(bytes: &[u8]) -> Option<(Option<(IpAddr, u16)>, &[u8])> {
-    let (&[family], rest) = bytes.split_first_chunk()?;
-    let (octets, rest) = rest.split_first_chunk::<16>()?;
-    let (&port, rest) = rest.split_first_chunk()?;
-    let [a, b, c, d, ..] = *octets;
-    let ip = match family {
-        0 => None,
-        4 => Some(Ipv4Addr::new(a, b, c, d).into()),
-        6 => Some(Ipv6Addr::from(*octets).into()),
-        _ => return None,
-    };
-    Some((ip.map(|ip| (ip, u16::from_le_bytes(port))), rest))
+/// Whether a request's connection cannot go to another worker: the state of TLS and of HTTP/2 is in
+/// this one.
+fn stays(channel: &Channel) -> bool {
+    channel.tie.is_some() || channel.stream.is_secured()
 }
