@@ -76,6 +76,19 @@ def test_ciphers_are_chosen(serve, options, authority, dial_tls):
         dial_tls(server, context)
 
 
+def test_the_servers_order_of_ciphers_counts(serve, mirror, options, authority, dial_tls):
+    # OpenSSL's clients want AES with 256 bits first.
+    assert dial_tls(mirror).socket.cipher()[0] == "TLS_AES_128_GCM_SHA256"
+    context = authority.context(maximum_version=771)
+    context.set_ciphers("ECDHE+AES256:ECDHE+AES128:ECDHE+CHACHA20")
+    assert dial_tls(mirror, context).socket.cipher()[0] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+    context.set_ciphers("ECDHE+CHACHA20:ECDHE+AES256")
+    assert dial_tls(mirror, context).socket.cipher()[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
+    server = serve("hello", *options, "--ciphers", "ECDHE+AES256:ECDHE+AES128:ECDHE+CHACHA20")
+    context.set_ciphers("ECDHE+AES128:ECDHE+AES256")
+    assert dial_tls(server, context).socket.cipher()[0] == "ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_changed_file_is_read_again(serve, authority, dial_tls, workers, tmp_path):
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
@@ -326,7 +339,7 @@ def broken(authority, tmp_path_factory):
         ),
         (
             "--certfile chain --keyfile key --ciphers RC4-SHA:AES128-SHA",
-            "`RC4-SHA:AES128-SHA` leaves no cipher; there are ECDHE-ECDSA-AES256-GCM-SHA384",
+            "`RC4-SHA:AES128-SHA` leaves no cipher; there are ECDHE-ECDSA-AES128-GCM-SHA256",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 //! What the workers of a master need for TLS, as bytes to publish: files as they were read, and
 //! the keys of session tickets.
 
-use ring::rand::SecureRandom;
+use aws_lc_rs::rand::SecureRandom;
 
 /// Bytes of a ticket key's name.
 pub(super) const NAME: usize = 8;
@@ -116,7 +116,7 @@ mod tests {
         let mut bundle = Bundle { pairs: vec![pair.clone(), pair], ..Bundle::default() };
         assert_eq!(Bundle::from_bytes(&bundle.to_bytes()), Some(bundle.clone()));
         bundle.authorities = Some(b"authorities".to_vec());
-        let random = ring::rand::SystemRandom::new();
+        let random = aws_lc_rs::rand::SystemRandom::new();
         for keys in [1, 2, 2] {
             let before = bundle.tickets.first().copied();
             bundle.rotate(&random);

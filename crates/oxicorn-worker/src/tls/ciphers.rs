@@ -1,9 +1,12 @@
 //! OpenSSL's cipher lists (ciphers(1)), as far as rustls has what they name.
 //!
-//! A list chooses among the suites of TLS 1.2; those of TLS 1.3 are always there, as in OpenSSL.
+//! A list chooses among the suites of TLS 1.2; those of TLS 1.3 are always there, as in OpenSSL. The
+//! order is that in which we choose. AES with a key of 128 bits comes first, as its hash, SHA-256, is
+//! what processors have instructions for: with SHA-384 the hashes of a handshake take as long as its
+//! signature.
 
-use rustls::SupportedCipherSuite;
-use rustls::crypto::ring::cipher_suite as suites;
+use rustls::crypto::aws_lc_rs::cipher_suite as suites;
+use rustls::{CipherSuite, SupportedCipherSuite};
 
 /// A suite of TLS 1.2 as OpenSSL names it, and the words that mean it among others.
 struct Known {
@@ -15,16 +18,16 @@ struct Known {
 
 const KNOWN: [Known; 6] = [
     Known {
-        suite: suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        name: "ECDHE-ECDSA-AES256-GCM-SHA384",
-        iana: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES256", "SHA384"],
-    },
-    Known {
         suite: suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
         name: "ECDHE-ECDSA-AES128-GCM-SHA256",
         iana: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
         words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES128", "SHA256"],
+    },
+    Known {
+        suite: suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        name: "ECDHE-ECDSA-AES256-GCM-SHA384",
+        iana: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES256", "SHA384"],
     },
     Known {
         suite: suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -33,16 +36,16 @@ const KNOWN: [Known; 6] = [
         words: &["ECDSA", "aECDSA", "CHACHA20", "SHA256"],
     },
     Known {
-        suite: suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        name: "ECDHE-RSA-AES256-GCM-SHA384",
-        iana: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        words: &["RSA", "aRSA", "AESGCM", "AES", "AES256", "SHA384"],
-    },
-    Known {
         suite: suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         name: "ECDHE-RSA-AES128-GCM-SHA256",
         iana: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
         words: &["RSA", "aRSA", "AESGCM", "AES", "AES128", "SHA256"],
+    },
+    Known {
+        suite: suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        name: "ECDHE-RSA-AES256-GCM-SHA384",
+        iana: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        words: &["RSA", "aRSA", "AESGCM", "AES", "AES256", "SHA384"],
     },
     Known {
         suite: suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -56,8 +59,8 @@ const KNOWN: [Known; 6] = [
 const ALL: [&str; 8] = ["ALL", "DEFAULT", "HIGH", "ECDHE", "EECDH", "kECDHE", "kEECDH", "TLSv1.2"];
 
 const TLS13: [SupportedCipherSuite; 3] = [
-    suites::TLS13_AES_256_GCM_SHA384,
     suites::TLS13_AES_128_GCM_SHA256,
+    suites::TLS13_AES_256_GCM_SHA384,
     suites::TLS13_CHACHA20_POLY1305_SHA256,
 ];
 
@@ -70,6 +73,22 @@ impl Known {
                 || part == self.iana
         })
     }
+}
+
+/// All there are.
+pub(super) fn all() -> Vec<SupportedCipherSuite> {
+    TLS13.into_iter().chain(KNOWN.iter().map(|known| known.suite)).collect()
+}
+
+/// Whether a suite is one of ChaCha20-Poly1305, which is quicker than AES where there are no
+/// instructions for that.
+pub(super) fn is_chacha(suite: &CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    )
 }
 
 /// The suites that a list leaves, and the parts of it that mean none.
@@ -122,9 +141,9 @@ pub(super) fn name(suite: SupportedCipherSuite) -> &'static str {
         return known.name;
     }
     match id {
-        rustls::CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        rustls::CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
         _ => "",
     }
 }

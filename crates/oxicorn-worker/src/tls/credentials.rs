@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_lc_rs::rand::SystemRandom;
 use oxicorn_os::published::Published;
-use ring::rand::SystemRandom;
 
 use super::bundle::{Bundle, Pair};
 use super::terminator::server_config;

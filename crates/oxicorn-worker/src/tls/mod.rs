@@ -12,6 +12,7 @@ mod credentials;
 mod facts;
 mod identity;
 mod session;
+mod socket;
 mod terminator;
 mod tickets;
 

@@ -1,22 +1,24 @@
 //! One TLS connection, from its first byte to its close_notify.
 //!
 //! ```text
-//!   Waiting ──first byte──► Greeting ──finished──► Open
-//!      │                       │
+//!   Waiting ──first byte──► Hello ──ClientHello──► Greeting ──finished──► Open
+//!      │
 //!      └── no TLS at all ──► Raw (an answer in plain text, then the end)
 //! ```
 //!
 //! Nothing is kept for a connection that has not sent a byte, so silent ones cost no more than
 //! plain ones. Sans-IO is rustls' part: it gets what the socket has, and gives what it is to take.
 
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use oxicorn_os::stream::{Moved, Stream, read_file_at};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::server::{AcceptedAlert, Acceptor};
+use rustls::{ProtocolVersion, ServerConnection};
 
 use super::facts::Facts;
+use super::socket::{Sink, Source, push};
 use super::terminator::{Terminator, Unfinished};
 
 /// Bytes that are encrypted before the socket is asked to take them.
@@ -44,12 +46,24 @@ pub(crate) enum Greeting {
     Gone,
 }
 
-#[derive(Debug)]
 enum State {
     Waiting,
+    Hello(Box<Acceptor>),
     Greeting(Box<ServerConnection>),
     Open(Box<ServerConnection>),
     Raw,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "Waiting",
+            Self::Hello(_) => "Hello",
+            Self::Greeting(_) => "Greeting",
+            Self::Open(_) => "Open",
+            Self::Raw => "Raw",
+        })
+    }
 }
 
 /// The state of TLS on one connection.
@@ -66,6 +80,9 @@ pub(crate) struct Session {
     has_ended: bool,
     /// Bytes that rustls has and the socket did not take.
     sealed: usize,
+    /// The end of the handshake, such as tickets, was not offered to the socket: it goes out together
+    /// with an answer, or when there is nothing to answer yet.
+    is_holding: bool,
     /// Bytes at the begin of the next write that rustls has already.
     owed: usize,
     /// The end must not look like a proper one.
@@ -82,6 +99,7 @@ impl Session {
             unread: 0,
             has_ended: false,
             sealed: 0,
+            is_holding: false,
             owed: 0,
             is_spoiled: false,
             said_goodbye: false,
@@ -112,18 +130,70 @@ impl Session {
                 self.unfinished = None;
                 return Greeting::Plain(std::mem::take(&mut self.early));
             }
-            match terminator.config().and_then(new_connection) {
-                Ok(connection) => self.state = State::Greeting(Box::new(connection)),
-                Err(error) => return Greeting::Failed(error.to_string()),
-            }
+            self.state = State::Hello(Box::default());
+        }
+        if matches!(self.state, State::Hello(_))
+            && let Some(greeting) = self.hear(stream, terminator)
+        {
+            return greeting;
         }
         self.shake_hands(stream)
+    }
+
+    /// Reads the ClientHello; gives nothing when it is there and the handshake goes on.
+    fn hear(&mut self, stream: &Stream, terminator: &Terminator) -> Option<Greeting> {
+        for read in 0.. {
+            let State::Hello(acceptor) = &mut self.state else { break };
+            if read >= MOST_READS && self.early.is_empty() {
+                return Some(Greeting::NotNow);
+            }
+            let mut source = Source { early: &mut self.early, stream, is_short: false };
+            match acceptor.read_tls(&mut source) {
+                Ok(0) => return Some(Greeting::Gone),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Some(Greeting::NotNow);
+                }
+                Err(_) => return Some(Greeting::Gone),
+            }
+            let accepted = match acceptor.accept() {
+                Ok(None) => continue,
+                Ok(Some(accepted)) => accepted,
+                Err((error, alert)) => return Some(self.refuse(stream, &error, alert)),
+            };
+            let config = match terminator.config(&accepted.client_hello()) {
+                Ok(config) => config,
+                Err(error) => return Some(Greeting::Failed(error.to_string())),
+            };
+            match accepted.into_connection(config) {
+                Ok(connection) => self.state = State::Greeting(Box::new(connection)),
+                Err((error, alert)) => return Some(self.refuse(stream, &error, alert)),
+            }
+        }
+        None
+    }
+
+    /// Ends a handshake at its begin, with the alert that says why.
+    fn refuse(
+        &mut self,
+        stream: &Stream,
+        error: &rustls::Error,
+        mut alert: AcceptedAlert,
+    ) -> Greeting {
+        // A client that takes no alert is told less.
+        let _ = alert.write_all(&mut Sink { stream, left: 0 });
+        self.unfinished = None;
+        self.state = State::Raw;
+        Greeting::Failed(error.to_string())
     }
 
     fn shake_hands(&mut self, stream: &Stream) -> Greeting {
         for read in 0.. {
             let State::Greeting(connection) = &mut self.state else { break };
-            if push(connection, stream, &mut self.sealed).is_err() {
+            // With TLS 1.3 its client waits for nothing more, and has often sent a request already.
+            self.is_holding = !connection.is_handshaking()
+                && connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+            if !self.is_holding && push(connection, stream, &mut self.sealed).is_err() {
                 return Greeting::Gone;
             }
             if !connection.is_handshaking() {
@@ -171,10 +241,24 @@ impl Session {
 
     /// Reads what came into `buffer`, first what is decrypted already.
     pub(crate) fn read(&mut self, stream: &Stream, buffer: &mut [u8]) -> Moved {
+        let moved = self.read_on(stream, buffer);
+        if self.is_holding && matches!(moved, Moved::NotNow | Moved::Bytes(0)) {
+            // There is nothing to answer.
+            self.is_holding = false;
+            if let State::Open(connection) = &mut self.state
+                && push(connection, stream, &mut self.sealed).is_err()
+            {
+                return Moved::Broken;
+            }
+        }
+        moved
+    }
+
+    fn read_on(&mut self, stream: &Stream, buffer: &mut [u8]) -> Moved {
         let connection = match &mut self.state {
             State::Open(connection) => connection,
             State::Raw => return stream.read(buffer),
-            State::Waiting | State::Greeting(_) => return Moved::NotNow,
+            State::Waiting | State::Hello(_) | State::Greeting(_) => return Moved::NotNow,
         };
         let mut filled = take(connection, &mut self.unread, buffer);
         if filled > 0 {
@@ -211,7 +295,7 @@ impl Session {
                 (self.is_spoiled, self.said_goodbye) = (true, true);
                 return Moved::Broken;
             };
-            if connection.wants_write() {
+            if connection.wants_write() && !self.is_holding {
                 // An answer to what came, such as a new key's acknowledgement.
                 let _ = push(connection, stream, &mut self.sealed);
             }
@@ -249,9 +333,10 @@ impl Session {
                 let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
                 return stream.write_parts(&slices);
             }
-            State::Waiting | State::Greeting(_) => return Moved::Broken,
+            State::Waiting | State::Hello(_) | State::Greeting(_) => return Moved::Broken,
         };
-        if push(connection, stream, &mut self.sealed).is_err() {
+        self.is_holding = false;
+        if self.sealed > 0 && push(connection, stream, &mut self.sealed).is_err() {
             return Moved::Broken;
         }
         let total: usize = parts.iter().map(|part| part.len()).sum();
@@ -298,7 +383,7 @@ impl Session {
             State::Raw => {
                 let _ = stream.write(bytes);
             }
-            State::Waiting | State::Greeting(_) => {}
+            State::Waiting | State::Hello(_) | State::Greeting(_) => {}
         }
     }
 
@@ -354,10 +439,6 @@ impl Session {
     }
 }
 
-fn new_connection(config: Arc<ServerConfig>) -> Result<ServerConnection, rustls::Error> {
-    ServerConnection::new(config)
-}
-
 /// Takes decrypted bytes.
 fn take(connection: &mut ServerConnection, unread: &mut usize, buffer: &mut [u8]) -> usize {
     let mut filled = 0;
@@ -374,28 +455,6 @@ fn take(connection: &mut ServerConnection, unread: &mut usize, buffer: &mut [u8]
     filled
 }
 
-/// Has the socket take what it takes; `sealed` is what is left then.
-fn push(connection: &mut ServerConnection, stream: &Stream, sealed: &mut usize) -> io::Result<()> {
-    let mut sink = Sink { stream, left: 0 };
-    while connection.wants_write() {
-        match connection.write_tls(&mut sink) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // At least: rustls may have had more than fits into one call.
-                *sealed = sink.left.max(1);
-                return Ok(());
-            }
-            Err(error) => {
-                // Nobody takes the rest.
-                *sealed = 0;
-                return Err(error);
-            }
-        }
-    }
-    *sealed = 0;
-    Ok(())
-}
-
 /// How many of the `offered` bytes can be called written: `before`, and of those that are `owed` as
 /// many as must be out while `sealed` bytes wait for the socket, which are those and what TLS adds.
 /// The last one never can: without it the caller would not come back.
@@ -404,76 +463,6 @@ fn settle(owed: &mut usize, sealed: usize, before: usize, offered: usize) -> Mov
     let done = out.min(offered - before);
     *owed -= done;
     if before + done > 0 { Moved::Bytes(before + done) } else { Moved::NotNow }
-}
-
-/// The socket for rustls to read from.
-struct Source<'a> {
-    early: &'a mut Vec<u8>,
-    stream: &'a Stream,
-    /// The socket had less than was asked for, so it has no more.
-    is_short: bool,
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.early.is_empty() {
-            let count = buffer.len().min(self.early.len());
-            for (place, byte) in buffer.iter_mut().zip(self.early.drain(..count)) {
-                *place = byte;
-            }
-            if self.early.is_empty() {
-                *self.early = Vec::new();
-            }
-            return Ok(count);
-        }
-        match self.stream.read(buffer) {
-            Moved::Bytes(count) => {
-                self.is_short = count < buffer.len();
-                Ok(count)
-            }
-            Moved::NotNow => Err(io::ErrorKind::WouldBlock.into()),
-            Moved::Broken => Err(io::ErrorKind::ConnectionReset.into()),
-        }
-    }
-}
-
-/// The socket for rustls to write to.
-struct Sink<'a> {
-    stream: &'a Stream,
-    /// Of what was offered last, what the socket did not take.
-    left: usize,
-}
-
-impl Sink<'_> {
-    fn sent(&mut self, offered: usize, moved: Moved) -> io::Result<usize> {
-        match moved {
-            Moved::Bytes(count) => {
-                self.left = offered - count;
-                Ok(count)
-            }
-            Moved::NotNow => {
-                self.left = offered;
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            Moved::Broken => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-}
-
-impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let moved = self.stream.write(bytes);
-        self.sent(bytes.len(), moved)
-    }
-
-    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let moved = self.stream.write_parts(parts);
-        self.sent(parts.iter().map(|part| part.len()).sum(), moved)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

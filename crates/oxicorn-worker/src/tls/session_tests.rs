@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, ConnectionTrafficSecrets, DigitallySignedStruct,
-    SignatureScheme, StreamOwned,
+    CipherSuite, ClientConfig, ClientConnection, ConnectionTrafficSecrets, DigitallySignedStruct,
+    NamedGroup, SignatureScheme, StreamOwned,
 };
 
 use super::*;
@@ -71,9 +72,18 @@ fn connect<T: Send + 'static>(
     version: &'static rustls::SupportedProtocolVersion,
     client: impl FnOnce(Client) -> T + Send + 'static,
 ) -> (Session, Stream, JoinHandle<T>) {
+    connect_by(default_provider(), version, client)
+}
+
+/// The same for a client that has this cryptography.
+fn connect_by<T: Send + 'static>(
+    provider: CryptoProvider,
+    version: &'static rustls::SupportedProtocolVersion,
+    client: impl FnOnce(Client) -> T + Send + 'static,
+) -> (Session, Stream, JoinHandle<T>) {
     let terminator = terminator();
     let (stream, other) = Stream::pair().expect("sockets");
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[version])
         .expect("a version")
         .dangerous()
@@ -95,6 +105,81 @@ fn connect<T: Send + 'static>(
     }
     assert!(matches!(greeting, Greeting::Done(_)), "{greeting:?}");
     (session, stream, thread)
+}
+
+/// A session, and the names of the group and the cipher that both sides agreed on.
+fn agreed_with(provider: CryptoProvider) -> (Option<NamedGroup>, Option<CipherSuite>) {
+    let (session, _stream, client) =
+        connect_by(provider, &rustls::version::TLS13, |tls| tls.conn.negotiated_cipher_suite());
+    let suite = client.join().expect("a client").map(|suite| suite.suite());
+    let State::Open(connection) = &session.state else { panic!("not open") };
+    (connection.negotiated_key_exchange_group().map(|group| group.name()), suite)
+}
+
+#[test]
+fn a_key_exchange_that_outlasts_quantum_computers_is_taken_where_it_is_offered() {
+    let (group, _) = agreed_with(default_provider());
+    assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
+    let without = |kept: &[NamedGroup]| {
+        let mut provider = default_provider();
+        provider.kx_groups.retain(|group| kept.contains(&group.name()));
+        agreed_with(provider).0
+    };
+    for only in [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1] {
+        assert_eq!(without(&[only]), Some(only));
+    }
+}
+
+#[test]
+fn our_order_of_ciphers_counts_unless_the_client_wants_chacha_before_aes() {
+    use rustls::crypto::aws_lc_rs::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256 as AES_128, TLS13_AES_256_GCM_SHA384 as AES_256,
+        TLS13_CHACHA20_POLY1305_SHA256 as CHACHA,
+    };
+    for (offered, taken) in [
+        (vec![AES_256, CHACHA, AES_128], AES_128),
+        (vec![AES_256, CHACHA], AES_256),
+        (vec![CHACHA, AES_256, AES_128], CHACHA),
+        (vec![CHACHA], CHACHA),
+    ] {
+        let provider = CryptoProvider { cipher_suites: offered, ..default_provider() };
+        assert_eq!(agreed_with(provider).1, Some(taken.suite()));
+    }
+}
+
+#[test]
+fn tickets_do_not_wait_for_a_request() {
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, |mut tls| {
+        while tls.conn.tls13_tickets_received() < 2 {
+            tls.conn.read_tls(&mut tls.sock).expect("tickets");
+            tls.conn.process_new_packets().expect("sound ones");
+        }
+    });
+    assert_eq!(session.read(&stream, &mut [0; 10]), Moved::NotNow);
+    client.join().expect("a client");
+}
+
+#[test]
+fn tickets_go_out_with_the_first_answer() {
+    let (say, asked) = std::sync::mpsc::channel();
+    let (mut session, stream, client) = connect(&rustls::version::TLS13, move |mut tls| {
+        tls.write_all(b"?").expect("written");
+        say.send(()).expect("somebody waits");
+        let mut record = [0; 1 << 14];
+        let count = tls.sock.read(&mut record).expect("one piece");
+        let mut piece = record.get(..count).expect("no more than that");
+        while !piece.is_empty() {
+            tls.conn.read_tls(&mut piece).expect("bytes");
+        }
+        tls.conn.process_new_packets().expect("sound ones");
+        let mut answer = [0; 2];
+        let length = tls.conn.reader().read(&mut answer).expect("an answer");
+        (tls.conn.tls13_tickets_received(), answer, length)
+    });
+    asked.recv().expect("it has asked");
+    assert_eq!(session.read(&stream, &mut [0; 10]), Moved::Bytes(1));
+    assert_eq!(session.write(&stream, &[b"!"]), Moved::Bytes(1));
+    assert_eq!(client.join().expect("a client"), (2, [b'!', 0], 1));
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -285,10 +370,10 @@ fn after_records(count: u64, data: &'static [u8]) -> (Session, Stream, UnixStrea
         // What the server says after the handshake has to be read before keys are taken out.
         assert_eq!(tls.read(&mut [0; 9]).expect("data"), 1);
         let secrets = tls.conn.dangerous_extract_secrets().expect("keys");
-        let (first, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) = secrets.tx else {
+        let (first, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
             panic!("another cipher")
         };
-        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key"));
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_ref()).expect("a key"));
         let records = (first..first + count).flat_map(|at| record(&key, iv.as_ref(), at, data));
         let mut socket = tls.sock;
         // In one piece, as the socket has room for it then.

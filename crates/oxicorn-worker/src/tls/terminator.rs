@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use ring::digest::{SHA256, digest};
-use rustls::crypto::{CryptoProvider, ring as provider};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{CipherSuite, ServerConfig, SupportedProtocolVersion};
 
 use super::bundle::Bundle;
 use super::certificates::{Certificates, authorities};
@@ -21,8 +21,32 @@ pub struct Terminator {
     credentials: Arc<Credentials>,
     /// Nobody else looks whether the files have changed.
     is_alone: bool,
-    current: Mutex<Option<(u64, Arc<ServerConfig>)>>,
+    current: Mutex<Option<(u64, Configs)>>,
     unfinished: Arc<AtomicUsize>,
+}
+
+/// What connections get that begin while the same is published.
+#[derive(Clone, Debug)]
+struct Configs {
+    /// Whose order of ciphers counts: ours, as a rule.
+    ours: Arc<ServerConfig>,
+    /// For clients that want ChaCha20-Poly1305 before all others: they compute AES slowly.
+    theirs: Arc<ServerConfig>,
+}
+
+impl Configs {
+    fn of(config: ServerConfig) -> Self {
+        let mut theirs = config.clone();
+        theirs.ignore_client_order = false;
+        Self { ours: Arc::new(config), theirs: Arc::new(theirs) }
+    }
+
+    fn choose(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let known = &self.ours.crypto_provider().cipher_suites;
+        let is_known = |suite: &&CipherSuite| known.iter().any(|own| own.suite() == **suite);
+        let first = hello.cipher_suites().iter().find(is_known);
+        Arc::clone(if first.is_some_and(ciphers::is_chacha) { &self.theirs } else { &self.ours })
+    }
 }
 
 /// Counts as an unfinished handshake while it lives.
@@ -54,22 +78,29 @@ impl Terminator {
         self.unfinished.load(Ordering::Acquire)
     }
 
-    /// What a connection that begins now gets.
-    pub(crate) fn config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+    /// What a connection that begins now, with this, gets.
+    pub(super) fn config(
+        &self,
+        hello: &ClientHello<'_>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        self.configs().map(|configs| configs.choose(hello))
+    }
+
+    fn configs(&self) -> Result<Configs, rustls::Error> {
         if self.is_alone {
             self.credentials.refresh(Instant::now());
         }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let count = self.credentials.published.count();
-        if let Some((known, config)) = &*current
+        if let Some((known, configs)) = &*current
             && *known == count
         {
-            return Ok(Arc::clone(config));
+            return Ok(configs.clone());
         }
         match self.make() {
-            Ok((count, config)) => {
-                *current = Some((count, Arc::clone(&config)));
-                Ok(config)
+            Ok((count, configs)) => {
+                *current = Some((count, configs.clone()));
+                Ok(configs)
             }
             Err(what) => {
                 // It was found good before it was published.
@@ -78,9 +109,9 @@ impl Terminator {
                     format_args!("the new certificates are lost: {what}"),
                 );
                 match &mut *current {
-                    Some((known, config)) => {
+                    Some((known, configs)) => {
                         *known = count;
-                        Ok(Arc::clone(config))
+                        Ok(configs.clone())
                     }
                     None => Err(rustls::Error::General(what)),
                 }
@@ -88,10 +119,10 @@ impl Terminator {
         }
     }
 
-    fn make(&self) -> Result<(u64, Arc<ServerConfig>), String> {
+    fn make(&self) -> Result<(u64, Configs), String> {
         let (count, bytes) = self.credentials.published.read().ok_or("nothing was published")?;
         let bundle = Bundle::from_bytes(&bytes).ok_or("what was published is not whole")?;
-        Ok((count, Arc::new(server_config(&bundle, &self.credentials.sources)?)))
+        Ok((count, Configs::of(server_config(&bundle, &self.credentials.sources)?)))
     }
 
     /// Completes what is known of a connection.
@@ -108,10 +139,10 @@ impl Terminator {
 /// not have.
 pub(super) fn server_config(bundle: &Bundle, sources: &Sources) -> Result<ServerConfig, String> {
     let mut cryptography = provider::default_provider();
-    if let Some(list) = &sources.ciphers {
-        (cryptography.cipher_suites, _) =
-            ciphers::choose(list).map_err(|what| format!("{what} (ciphers)"))?;
-    }
+    cryptography.cipher_suites = match &sources.ciphers {
+        None => ciphers::all(),
+        Some(list) => ciphers::choose(list).map_err(|what| format!("{what} (ciphers)"))?.0,
+    };
     let cryptography: Arc<CryptoProvider> = Arc::new(cryptography);
     let certificates = Certificates::read(bundle, &cryptography)?;
     let versions: &[&SupportedProtocolVersion] = if sources.only_tls13 {
@@ -135,6 +166,7 @@ pub(super) fn server_config(bundle: &Bundle, sources: &Sources) -> Result<Server
         _ => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    config.ignore_client_order = true;
     config.alpn_protocols.clone_from(&sources.protocols);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(Tickets::new(&bundle.tickets, ticket_context(bundle, sources)));

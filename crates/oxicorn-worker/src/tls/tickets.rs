@@ -3,8 +3,8 @@
 //! A ticket is the name of its key, a nonce, and the sealed state of the session. The keys are
 //! random, made by whoever publishes the bundle, and changed there; they exist in memory only.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
 use super::bundle::{NAME, TICKET_KEY};
