@@ -24,12 +24,10 @@ const HEADER: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 0x1;
-const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
@@ -109,9 +107,10 @@ impl Meter {
     ///
     /// It sends too many frames that are nothing but work.
     pub fn advance(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
-        let earned = now.saturating_sub(self.refilled) * PER_SECOND / 1000;
+        let earned = now.saturating_sub(self.refilled).saturating_mul(PER_SECOND) / 1000;
         if earned > 0 {
-            self.refilled = now;
+            // What is left of a frame's time counts for the next one.
+            self.refilled = self.refilled.saturating_add(earned * 1000 / PER_SECOND);
             self.frames.give(earned, BURST);
             self.updates.give(earned, BURST);
         }
@@ -121,6 +120,7 @@ impl Meter {
                 let count = (*wanted).min(bytes.len());
                 *wanted -= count;
                 bytes = bytes.get(count..).unwrap_or(&[]);
+                self.look_for_end();
                 continue;
             }
             let count = (HEADER - self.filled).min(bytes.len());
@@ -133,14 +133,25 @@ impl Meter {
             if self.filled == HEADER {
                 self.filled = 0;
                 self.frame()?;
+                self.look_for_end();
             }
         }
-        let is_open = self.preface > 0
-            || self.in_head
-            || self.filled > 0
-            || (self.payload > 0 && !self.in_data);
-        self.since = is_open.then(|| self.since.unwrap_or(now));
+        if self.filled > 0 || self.is_open() {
+            self.since = self.since.or(Some(now));
+        }
         Ok(())
+    }
+
+    /// Whether something is on its way whose time is limited, and more of it than a header's begin.
+    fn is_open(&self) -> bool {
+        self.preface > 0 || self.in_head || (self.payload > 0 && !self.in_data)
+    }
+
+    /// What is whole has no time any more: what follows it in the same bytes begins now.
+    fn look_for_end(&mut self) {
+        if !self.is_open() {
+            self.since = None;
+        }
     }
 
     /// Bytes of the preface that are still to come.
@@ -193,8 +204,6 @@ impl Meter {
                 self.frames.take()?;
             }
             WINDOW_UPDATE => self.updates.take()?,
-            // We ask for nothing twice, so there are few of them.
-            SETTINGS if flags & ACK != 0 => self.frames.take()?,
             _ => self.frames.take()?,
         }
         Ok(())
@@ -237,6 +246,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looked_at_often_is_permitted_as_many() {
+        let mut meter = meter();
+        let bytes = frame(6, 0, &[]);
+        assert_eq!(passes(&mut meter, &bytes, 0), BURST);
+        let looks = (1..=100).map(|look| passes(&mut meter, &bytes, look * 19));
+        assert_eq!(looks.sum::<u64>(), 1900 * PER_SECOND / 1000);
+    }
+
+    #[test]
     fn requests_and_bodies_are_not_limited_here() {
         let mut meter = meter();
         for bytes in [frame(HEADERS, END_HEADERS, b"x"), frame(DATA, 0, b"x"), frame(DATA, 1, b"")]
@@ -268,6 +286,22 @@ mod tests {
             bytes.chunks(size).for_each(|piece| meter.advance(piece, 0).expect("allowed"));
             assert_eq!(meter.unfinished_since(), None);
             assert_eq!(meter.advance(&frame(6, 0, &[7; 8]), 0), Err(Flood));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_whole_has_no_time_although_it_came_with_the_begin_of_another() {
+        for cut in [1, 9, 12] {
+            let mut meter = meter();
+            let ping = frame(6, 0, &[7; 8]);
+            let (begin, end) = ping.split_at(cut);
+            meter.advance(begin, 1).expect("allowed");
+            for now in 2..20 {
+                assert_eq!(meter.unfinished_since(), Some(now - 1));
+                meter.advance(&[end, begin].concat(), now).expect("allowed");
+            }
+            meter.advance(end, 20).expect("allowed");
+            assert_eq!(meter.unfinished_since(), None);
         }
     }
 

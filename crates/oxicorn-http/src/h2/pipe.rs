@@ -38,6 +38,9 @@ impl Wire {
         if self.sent >= self.output.len() {
             // A connection that is idle keeps no buffer.
             (self.output, self.sent) = (Vec::new(), 0);
+        } else if self.sent > self.output.len() / 2 {
+            // What was sent gives its room back even if the client never catches up.
+            self.output.drain(..std::mem::take(&mut self.sent));
         }
     }
 
@@ -50,6 +53,8 @@ impl Wire {
     fn forget_read(&mut self) {
         if self.at == self.input.len() {
             (self.input, self.at) = (Vec::new(), 0);
+        } else if self.at > self.input.len() / 2 {
+            self.input.drain(..std::mem::take(&mut self.at));
         }
     }
 
@@ -124,5 +129,52 @@ impl AsyncWrite for Pipe {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_gives_its_room_back_although_the_client_never_catches_up() {
+        let mut pipe = Pipe::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut taken = 0;
+        for _ in 0..1000 {
+            let Poll::Ready(Ok(count)) = Pin::new(&mut pipe).poll_write(&mut context, &[0; 10_000])
+            else {
+                panic!("there is room")
+            };
+            taken += count;
+            let mut wire = pipe.wire();
+            let unsent = wire.unsent().len();
+            wire.advance(unsent.saturating_sub(5000));
+        }
+        assert_eq!(taken, 10_000_000);
+        let wire = pipe.wire();
+        assert_eq!(wire.unsent().len(), 5000);
+        assert!(wire.output.len() < 20_000, "{} bytes are kept", wire.output.len());
+    }
+
+    #[test]
+    fn what_was_read_gives_its_room_back_although_there_is_always_more() {
+        let mut pipe = Pipe::default();
+        let mut context = Context::from_waker(Waker::noop());
+        pipe.wire().input.extend_from_slice(&[1; 5000]);
+        for round in 0..1000 {
+            pipe.wire().input.extend_from_slice(&[u8::try_from(round % 250).unwrap(); 10_000]);
+            let mut space = [0; 10_000];
+            let mut into = ReadBuf::new(&mut space);
+            assert!(Pin::new(&mut pipe).poll_read(&mut context, &mut into).is_ready());
+            assert_eq!(into.filled().len(), 10_000);
+            // The end of what came a round before, and the begin of what came in this one.
+            assert_eq!(into.filled().last().copied(), u8::try_from(round % 250).ok());
+        }
+        let wire = pipe.wire();
+        assert_eq!(wire.unread(), 5000);
+        assert!(wire.input.len() < 20_000, "{} bytes are kept", wire.input.len());
     }
 }
