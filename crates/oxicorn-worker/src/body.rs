@@ -28,13 +28,22 @@ pub(crate) struct Shelf {
     each: usize,
     stock: Arc<Stock>,
     /// Where the files are made.
-    pub(crate) directory: PathBuf,
+    directory: PathBuf,
 }
 
 impl Shelf {
     pub(crate) fn new(each: usize, directory: PathBuf) -> Self {
         let left = AtomicUsize::new(each.saturating_mul(FULL_BODIES));
         Self { each, stock: Arc::new(Stock { left, spare: Mutex::default() }), directory }
+    }
+
+    /// Says in the log why a body could not be kept.
+    pub(crate) fn complain(&self, error: &io::Error) {
+        let directory = self.directory.display();
+        log::error!(
+            target: "oxicorn.error",
+            "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 //! Shared by the thread that runs the application, which appends, and whoever polls, which sends
 //! when the socket has room. The reactor's mutex is never taken while this one is held.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,4 +59,15 @@ pub(crate) struct OutputLimits {
     pub(crate) memory: usize,
     pub(crate) total: u64,
     pub(crate) directory: PathBuf,
+}
+
+impl OutputLimits {
+    /// Says in the log why a response could not be kept.
+    pub(crate) fn complain(&self, error: &io::Error) {
+        let directory = self.directory.display();
+        log::error!(
+            target: "oxicorn.error",
+            "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
+        );
+    }
 }

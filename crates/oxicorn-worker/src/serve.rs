@@ -143,11 +143,7 @@ impl Shared {
                     return self.refuse(poller, channel, reject, is_head);
                 }
                 Err(IntakeError::Spool(error)) => {
-                    let directory = self.shelf.directory.display();
-                    log::error!(
-                        target: "oxicorn.error",
-                        "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
-                    );
+                    self.shelf.complain(&error);
                     let is_head = channel.is_head(input);
                     return self.answer(poller, channel, 503, is_head);
                 }
@@ -290,11 +286,7 @@ impl Shared {
         if let (Complete::Inline(range), Some(pending)) = (complete, &mut channel.pending) {
             let bytes = input.get(range).unwrap_or(&[]);
             if let Err(error) = pending.body.append(bytes, &self.shelf) {
-                let directory = self.shelf.directory.display();
-                log::error!(
-                    target: "oxicorn.error",
-                    "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
-                );
+                self.shelf.complain(&error);
                 let is_head = channel.is_head(input);
                 return self.answer(poller, channel, 503, is_head);
             }

@@ -269,11 +269,7 @@ impl Upgrade {
         let mut outbox = Outbox::default();
         let (memory, directory) = (shared.output.memory, &shared.output.directory);
         if let Err(error) = outbox.push(&rest, memory, directory) {
-            let directory = directory.display();
-            log::error!(
-                target: "oxicorn.error",
-                "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
-            );
+            shared.output.complain(&error);
             ended.broken = true;
         }
         ended.channel.outbox = Some(Box::new(outbox));

@@ -226,7 +226,7 @@ impl Exchange {
         }
         for part in parts {
             if let Err(error) = state.outbox.push(part, output.memory, &output.directory) {
-                log::error!(target: "oxicorn.error", "cannot keep a response for a slow client in `{}`: {error} (tmp_upload_dir)", output.directory.display());
+                output.complain(&error);
                 state.broken = true;
             }
         }

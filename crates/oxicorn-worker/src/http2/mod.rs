@@ -419,11 +419,7 @@ impl Shared {
                     let kept = pending.body.append(&bytes, &self.shelf);
                     stream.release(bytes.len());
                     if let Err(error) = kept {
-                        let directory = self.shelf.directory.display();
-                        log::error!(
-                            target: "oxicorn.error",
-                            "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
-                        );
+                        self.shelf.complain(&error);
                         lane.is_receiving = false;
                         if let Some(request) = lane.request.take() {
                             let is_head = request.is_head(&[]);

@@ -233,11 +233,7 @@ impl Tie {
         }
         let added = add(&mut state);
         if let Err(error) = &added {
-            let directory = limits.directory.display();
-            log::error!(
-                target: "oxicorn.error",
-                "cannot keep a response for a slow client in `{directory}`: {error} (tmp_upload_dir)"
-            );
+            limits.complain(error);
             state.end = Some(End::Cut);
         }
         self.settle(&mut state);

@@ -167,11 +167,7 @@ impl Shared {
         let is_head = pending.head.is_head(&pending.bytes);
         request.pending = Some(pending);
         if let Err(error) = kept {
-            let directory = self.shelf.directory.display();
-            log::error!(
-                target: "oxicorn.error",
-                "cannot keep a request body in `{directory}`: {error} (tmp_upload_dir)"
-            );
+            self.shelf.complain(&error);
             self.answer(poller, request, 503, is_head);
         } else if let Some(request) = self.queue(request, poller.holder()) {
             self.refuse_queued(poller, request);
