@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
@@ -16,8 +18,9 @@ import pytest
 from support import eventually
 from support.certificates import Authority
 from support.front import need
-from support.http2 import NO_ERROR, Http2Peer
+from support.http2 import NO_ERROR, Http2Peer, fields
 
+SETTINGS = 4
 NAME = "shop.example"
 
 
@@ -197,3 +200,42 @@ def test_a_browser_that_does_not_know_the_authority_loads_nothing(secure, browse
     assert 'id="told"' not in browse(f"https://localhost:{server.port}/", trusts=False)
     assert "received fatal alert" in server.log()
     assert "HTTP/2.0" not in server.access_log()
+
+
+def test_a_client_that_takes_nothing_keeps_nobody_busy(secure, authority, dial_tls):
+    """What it sends meanwhile is not looked at again and again."""
+    server = secure("sized", "--client-send-timeout", "100", exit_status=None)
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(30)
+    plain.connect(server.address)
+    context = authority.context()
+    context.set_alpn_protocols(["h2"])
+    peer = Http2Peer(context.wrap_socket(plain, server_hostname=NAME), windows=False)
+    peer.raw_frame(SETTINGS, 0, 0, bytes([0, 4, 0x7F, 0xFF, 0xFF, 0xFF]))
+    peer.window(0, 1 << 30)
+    for _ in range(60):
+        peer.get("/2000000")
+    eventually(lambda: server.access_log().count(" 2000000 ") == 60)
+
+    def cpu_secs() -> float:
+        tasks = [task for pid in server.workers() for task in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def is_quiet() -> bool:
+        before = cpu_secs()
+        time.sleep(1)
+        return cpu_secs() - before < 0.03
+
+    eventually(is_quiet)
+    # More than the window of the connection: it is to end, and its end waits for room as well.
+    for _ in range(30):
+        stream = peer.headers(fields("/10", "POST"), end=False)
+        for _ in range(3):
+            peer.data(stream, bytes(16000))
+    other = Http2Peer(dial_tls(server, "h2"))
+    assert len(other.response(other.get("/1000")).body) == 1000
+    eventually(is_quiet)
+    peer.socket.close()
+    server.signal(signal.SIGQUIT)
+    server.wait()

@@ -195,7 +195,9 @@ impl Shared {
         mut channel: Box<Channel>,
     ) -> Option<Box<Channel>> {
         let waits = matches!(channel.stage, Stage::Idle | Stage::Head | Stage::Body | Stage::Http2);
-        let has_more = waits && channel.stream.has_more();
+        // What a machine that waits for room in the socket does not take would come up again and again.
+        let takes = channel.http2.as_ref().is_none_or(|http2| http2.interest() != Interest::Write);
+        let has_more = waits && takes && channel.stream.has_more();
         let again = has_more
             || match (&channel.http2, &channel.relay) {
                 (None, None) => channel.stage == Stage::Idle && !channel.carry.is_empty(),
@@ -232,10 +234,13 @@ impl Shared {
         } else {
             let interest = match (channel.stage, &channel.http2, &channel.relay) {
                 (Stage::Flushing(_), ..) => Some(Interest::Write),
-                _ if channel.stream.wants_room() => Some(Interest::Both),
                 (_, Some(http2), _) => Some(http2.interest()),
                 (_, _, Some(relay)) => relay.interest(),
                 _ => Some(Interest::Read),
+            };
+            let interest = match interest {
+                Some(Interest::Read) if channel.stream.wants_room() => Some(Interest::Both),
+                interest => interest,
             };
             match interest {
                 Some(interest) => self.watch(&mut channel, interest),
