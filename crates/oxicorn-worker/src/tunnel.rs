@@ -112,6 +112,11 @@ impl Lane {
         self.at < self.kept.len()
     }
 
+    /// Whether the sink has to take something before this goes on: bytes, or the end of TLS.
+    fn waits(&self) -> bool {
+        self.is_full() || self.has_ended && !self.is_told
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
     }
@@ -170,11 +175,9 @@ impl Lane {
         }
     }
 
-    /// Passes the end on.
+    /// Passes the end on, when there is room for it.
     fn tell(&mut self, sink: &Wire) {
-        if !std::mem::replace(&mut self.is_told, true) {
-            sink.finish_writing();
-        }
+        self.is_told = self.is_told || sink.finish_writing();
     }
 
     /// Moves nothing any more.
@@ -193,9 +196,9 @@ impl State {
         if self.phase != Phase::Open || self.is_broken {
             return;
         }
-        let was_full = self.outbound.is_full();
+        let waited = self.outbound.waits();
         match self.outbound.pump(&tunnel.inner, &tunnel.client, scratch) {
-            Pumped::Moved(count) if count > 0 || !was_full => self.progress = now,
+            Pumped::Moved(count) if count > 0 || !waited => self.progress = now,
             Pumped::Moved(_) => {}
             Pumped::SourceBroken => {
                 self.outbound.has_ended = true;
@@ -247,9 +250,9 @@ impl State {
     fn watch(&mut self, tunnel: &Tunnel, epoll: &Epoll) {
         let is_live = self.phase == Phase::Open && !self.is_broken;
         let reads = |lane: &Lane| !lane.has_ended && !lane.is_full();
-        let client = interest(reads(&self.inbound) && is_live, self.outbound.is_full() && is_live);
+        let client = interest(reads(&self.inbound) && is_live, self.outbound.waits() && is_live);
         let is_heard = is_live || self.phase == Phase::Offered;
-        let inner = interest(reads(&self.outbound) && is_heard, self.inbound.is_full() && is_live);
+        let inner = interest(reads(&self.outbound) && is_heard, self.inbound.waits() && is_live);
         let token = tunnel.key.data().as_ffi();
         let [client_watched, inner_watched] = &mut self.watched;
         if !watch(epoll, tunnel.client.as_fd(), token, client_watched, client)
@@ -276,7 +279,7 @@ impl Tunnel {
         let mut state = self.lock();
         state.advance(self, scratch, now);
         state.watch(self, epoll);
-        let stalls = state.outbound.is_full() && !state.timed;
+        let stalls = state.phase == Phase::Open && state.outbound.waits() && !state.timed;
         state.timed |= stalls;
         stalls.then_some(state.progress + patience)
     }
@@ -284,7 +287,7 @@ impl Tunnel {
     /// Gives up a client that takes nothing; else says when to look again, if need be.
     pub(crate) fn give_up_or_wait(&self, epoll: &Epoll, now: u64, patience: u64) -> Option<u64> {
         let mut state = self.lock();
-        if state.phase != Phase::Open || !state.outbound.is_full() {
+        if state.phase != Phase::Open || !state.outbound.waits() {
             state.timed = false;
             return None;
         }

@@ -274,7 +274,8 @@ impl Shared {
             }
             Then::Close => self.end(channel),
             Then::Linger => {
-                channel.stream.finish_writing();
+                // Nothing of it waits for room: that was seen to before.
+                let _ = channel.stream.finish_writing();
                 channel.carry = Vec::new();
                 channel.enter(Stage::Lingering, now, now + LINGER);
                 Some(channel)

@@ -136,10 +136,15 @@ impl Wire {
         }
     }
 
-    /// Tells the peer that no more bytes will come, and goes on reading.
-    pub(crate) fn finish_writing(&self) {
-        self.say_goodbye();
-        self.stream.finish_writing();
+    /// Tells the peer that no more bytes will come, and goes on reading. `false` if that waits for
+    /// room in the socket, and is to be tried again.
+    #[must_use]
+    pub(crate) fn finish_writing(&self) -> bool {
+        let waits = self.say_goodbye();
+        if !waits {
+            self.stream.finish_writing();
+        }
+        !waits
     }
 
     /// Ends TLS properly, before the connection is closed. `true` if that waits for room in the

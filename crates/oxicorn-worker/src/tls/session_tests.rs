@@ -17,6 +17,7 @@ use rustls::{
 
 use super::*;
 use crate::tls::{Credentials, Sources};
+use crate::wire::Wire;
 
 type Client = StreamOwned<ClientConnection, UnixStream>;
 
@@ -302,39 +303,61 @@ fn a_spoiled_session_has_no_proper_end() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 }
 
+/// A connection whose socket is full to the last byte, with what is not TLS, until the given function
+/// is called; its client gives what it reads then.
+fn full(
+    version: &'static rustls::SupportedProtocolVersion,
+) -> (Session, Stream, impl FnOnce(), JoinHandle<io::Result<usize>>) {
+    let (said, hear) = std::sync::mpsc::channel();
+    let (say, heard) = std::sync::mpsc::channel();
+    let (mut session, stream, client) = connect(version, move |mut tls| {
+        let mut piece = [0; 4096];
+        assert_eq!(tls.read(&mut piece).expect("data"), 1);
+        // What follows is not TLS, and must not be read together with it.
+        say.send(()).expect("somebody waits");
+        let mut noise: usize = hear.recv().expect("a number");
+        while noise > 0 {
+            let wanted = noise.min(piece.len());
+            noise -= tls.sock.read(&mut piece[..wanted]).expect("noise");
+        }
+        tls.read(&mut piece)
+    });
+    assert_eq!(session.write(&stream, &[b"x"]), Moved::Bytes(1));
+    heard.recv().expect("it has read");
+    let mut noise = 0;
+    for size in [4096, 1] {
+        while let Moved::Bytes(count) = stream.write(&[0; 4096][..size]) {
+            noise += count;
+        }
+    }
+    (session, stream, move || said.send(noise).expect("it listens"), client)
+}
+
 #[test]
 fn the_proper_end_waits_for_room() {
     for version in VERSIONS {
-        let (said, hear) = std::sync::mpsc::channel();
-        let (say, heard) = std::sync::mpsc::channel();
-        let (mut session, stream, client) = connect(version, move |mut tls| {
-            let mut piece = [0; 4096];
-            assert_eq!(tls.read(&mut piece).expect("data"), 1);
-            // What follows is not TLS, and must not be read together with it.
-            say.send(()).expect("somebody waits");
-            let mut noise: usize = hear.recv().expect("a number");
-            while noise > 0 {
-                let wanted = noise.min(piece.len());
-                noise -= tls.sock.read(&mut piece[..wanted]).expect("noise");
-            }
-            tls.read(&mut piece).expect("a proper end")
-        });
-        assert_eq!(session.write(&stream, &[b"x"]), Moved::Bytes(1));
-        heard.recv().expect("it has read");
-        // What no TLS is fills the socket to the last byte.
-        let mut noise = 0;
-        for size in [4096, 1] {
-            while let Moved::Bytes(count) = stream.write(&[0; 4096][..size]) {
-                noise += count;
-            }
-        }
+        let (mut session, stream, make_room, client) = full(version);
         assert!(session.say_goodbye(&stream));
-        said.send(noise).expect("it listens");
+        make_room();
         while session.say_goodbye(&stream) {
             thread::sleep(Duration::from_millis(1));
         }
         stream.finish_writing();
-        assert_eq!(client.join().expect("a client"), 0);
+        assert_eq!(client.join().expect("a client").expect("a proper end"), 0);
+    }
+}
+
+#[test]
+fn the_end_of_writing_waits_for_the_proper_end() {
+    for version in VERSIONS {
+        let (session, stream, make_room, client) = full(version);
+        let wire = Wire::secured(stream, session);
+        assert!(!wire.finish_writing());
+        make_room();
+        while !wire.finish_writing() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(client.join().expect("a client").expect("a proper end"), 0);
     }
 }
 
