@@ -221,7 +221,7 @@ fn read_file(path: &Path, setting: &str) -> Result<(Vec<u8>, u32), String> {
     let read = || -> std::io::Result<(Vec<u8>, u32)> {
         let file = File::open(path)?;
         let about = file.metadata()?;
-        if !about.is_file() && !about.file_type().is_symlink() && about.is_dir() {
+        if about.is_dir() {
             return Err(std::io::ErrorKind::IsADirectory.into());
         }
         let mut bytes = Vec::new();

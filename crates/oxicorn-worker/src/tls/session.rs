@@ -159,29 +159,33 @@ impl Session {
             let accepted = match acceptor.accept() {
                 Ok(None) => continue,
                 Ok(Some(accepted)) => accepted,
-                Err((error, alert)) => return Some(self.refuse(stream, &error, alert)),
+                Err((error, alert)) => return Some(self.refuse(stream, &error, Some(alert))),
             };
             let config = match terminator.config(&accepted.client_hello()) {
                 Ok(config) => config,
-                Err(error) => return Some(Greeting::Failed(error.to_string())),
+                Err(error) => {
+                    return Some(self.refuse(stream, &error, None));
+                }
             };
             match accepted.into_connection(config) {
                 Ok(connection) => self.state = State::Greeting(Box::new(connection)),
-                Err((error, alert)) => return Some(self.refuse(stream, &error, alert)),
+                Err((error, alert)) => return Some(self.refuse(stream, &error, Some(alert))),
             }
         }
         None
     }
 
-    /// Ends a handshake at its begin, with the alert that says why.
+    /// Ends a handshake at its begin, with the alert that says why, if the fault is the client's.
     fn refuse(
         &mut self,
         stream: &Stream,
         error: &rustls::Error,
-        mut alert: AcceptedAlert,
+        alert: Option<AcceptedAlert>,
     ) -> Greeting {
-        // A client that takes no alert is told less.
-        let _ = alert.write_all(&mut Sink { stream, left: 0 });
+        if let Some(mut alert) = alert {
+            // A client that takes no alert is told less.
+            let _ = alert.write_all(&mut Sink { stream, left: 0 });
+        }
         self.unfinished = None;
         self.state = State::Raw;
         Greeting::Failed(error.to_string())
