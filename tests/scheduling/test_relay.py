@@ -213,12 +213,14 @@ def all_is_well(here: Scene, hogs: Hogs, dead: int) -> None:
 def test_what_no_worker_has_taken_is_taken_by_another(scene, hogs):
     here = scene()
     idle = here.idle
-    # A client has its answer a moment before the worker is done with the request.
+    # It has begun to take some, and is done with it a moment after its client has the answer.
+    assert here.ask("/fast")().pid == idle
+    board = Scoreboard(here.server.pid)
+    before = board.read()["totals"]["given"]
     eventually(lambda: at_work(here.server, idle) == 0)
     os.kill(idle, signal.SIGSTOP)
     asked = [here.ask("/fast") for _ in range(2)]
-    board = Scoreboard(here.server.pid)
-    eventually(lambda: board.read()["totals"]["given"] > 0)
+    eventually(lambda: board.read()["totals"]["given"] > before)
     os.kill(idle, signal.SIGKILL)
     for wait in asked:
         assert wait().pid not in (here.busy, idle)
