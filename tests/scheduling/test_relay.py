@@ -199,6 +199,7 @@ def test_what_a_worker_that_dies_has_not_answered(scene, hogs):
     answer = asked()
     assert (answer.status, answer.is_whole) == (500, True)
     eventually(lambda: '"GET /sleep/there ' in here.server.access_log())
+    assert "the worker that had taken over a request is gone" in here.server.log()
     all_is_well(here, hogs, worker)
 
 
