@@ -266,7 +266,7 @@ def test_the_log_has_a_line_for_each(scene, hogs):
     assert {wait().pid for wait in asked} == {here.idle}
     hogs.end("slow")
     assert here.slow().pid == here.busy
-    protocol = "HTTP/1.1" if here.client.lanes < 50 else "HTTP/2.0"
+    protocol = "HTTP/2.0" if isinstance(here.client, Http2Client) else "HTTP/1.1"
     line = f"<{here.idle}> /fast 200 {protocol}"
     eventually(lambda: here.server.access_log().splitlines().count(line) == len(asked))
 
