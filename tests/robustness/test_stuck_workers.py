@@ -39,7 +39,8 @@ def said(server, pid, path):
 
 
 def is_replaced(server, dial, pid):
-    eventually(lambda: server.workers() not in ([], [pid]))
+    # The replacement is begun while the old one may still live for a moment, and accept.
+    eventually(lambda: (now := server.workers()) and pid not in now)
     return pid_of(dial(server).get("/fast")) != pid
 
 
