@@ -31,6 +31,13 @@ impl Clock {
         now
     }
 
+    /// The same in microseconds.
+    pub(crate) fn micros(&self) -> u64 {
+        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.coarse.store(now / 1000, Ordering::Relaxed);
+        now
+    }
+
     /// A reading as the scoreboard counts: the same for all processes.
     pub(crate) fn absolute(&self, reading: u64) -> u64 {
         self.base + reading

@@ -62,6 +62,16 @@ pub(crate) struct OutputLimits {
 }
 
 impl OutputLimits {
+    /// Queues what is framed already, in order.
+    pub(crate) fn queue(&self, state: &mut FlushState, parts: &[&[u8]]) {
+        for part in parts {
+            if let Err(error) = state.outbox.push(part, self.memory, &self.directory) {
+                self.complain(&error);
+                state.broken = true;
+            }
+        }
+    }
+
     /// Says in the log why a response could not be kept.
     pub(crate) fn complain(&self, error: &io::Error) {
         let directory = self.directory.display();

@@ -25,6 +25,7 @@ pub mod forward;
 mod handoff;
 mod handshake;
 mod health;
+mod held;
 mod http2;
 mod json;
 mod local_time;

@@ -89,13 +89,17 @@ impl Shared {
         loop {
             // A look costs some 20 µs, and the call that it interrupts what was in the caches. With
             // more threads than one the length of each call counts, and the clock must keep up.
-            let resting = self.config.threads == 1 && calm > CALM_TICKS && suspicion.looks == 0;
+            let resting = self.config.threads == 1
+                && calm > CALM_TICKS
+                && suspicion.looks == 0
+                && !self.held.is_seen();
             thread::sleep(if resting { self.resting_tick() } else { TICK });
             if !resting || self.watch.is_some() {
                 // Keeps the coarse clock going.
                 poller.now = self.clock.now();
                 self.look_at_deadlines(&mut poller);
             }
+            self.look_at_held(&mut poller);
             let sequences: Vec<u32> =
                 self.sequences.iter().map(|sequence| sequence.load(Ordering::Acquire)).collect();
             let changed = sequences != seen;

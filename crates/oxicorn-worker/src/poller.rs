@@ -19,6 +19,7 @@ use slotmap::{DefaultKey as Key, Key as _};
 use crate::channel::{Channel, SILENCE, Stage, millis};
 use crate::clock::DateCache;
 use crate::error_log::CRITICAL;
+use crate::held::Pace;
 use crate::reactor::{
     FIRST_LISTENER, HANDOFF, MASTER, Phase, SIGNALS, Shared, Taken, WAKE, key_of,
 };
@@ -63,6 +64,7 @@ pub(crate) struct Poller {
     pub(crate) lost: bool,
     /// When to look again whether connections wait in the passage that nobody takes.
     pub(crate) next_take_back: u64,
+    pub(crate) pace: Pace,
     /// Waits for the interpreter so far; some of them are measured.
     pub(crate) waits: u32,
 }
@@ -84,6 +86,7 @@ impl Poller {
             queueing: thread.is_none(),
             lost: false,
             next_take_back: 0,
+            pace: Pace::default(),
             waits: 0,
         }
     }
@@ -138,11 +141,16 @@ impl Shared {
     /// Handles what the last wait brought.
     pub(crate) fn handle_events(self: &Arc<Self>, poller: &mut Poller) {
         let mut held = None;
+        self.begin_round(poller, poller.events.len() > 1);
         for index in 0..poller.events.len() {
             let Some(ready) = poller.events.get(index) else { break };
             match ready.token {
                 WAKE => self.woken(poller),
-                SIGNALS => self.read_signals(),
+                SIGNALS => {
+                    // They may end everything.
+                    self.send_held(poller);
+                    self.read_signals();
+                }
                 MASTER => self.read_master(),
                 // A request may run right here, and nobody would see to the connection before.
                 token if token < u64::from(u32::MAX) => {
@@ -155,11 +163,13 @@ impl Shared {
                 }
                 _ => held = self.guarded(poller, ready, held),
             }
+            self.keep_pace(poller);
             if poller.lost {
                 break;
             }
         }
         self.put_back_held(held);
+        self.end_round(poller);
     }
 
     /// Looks at a connection of HTTP/2 that has something to send, if nobody works on it.

@@ -182,6 +182,7 @@ impl Shared {
                 thread: poller.thread.unwrap_or(0),
                 now: poller.now,
                 date: poller.date.at(poller.now),
+                holds: poller.pace.holds(),
             };
             let input = if own.is_empty() { poller.scratch.as_slice() } else { &own };
             let back = if poller.head.upgrade
@@ -314,7 +315,7 @@ impl Shared {
         }
         let streaming = channel.pending.as_ref().is_some_and(|pending| pending.streaming);
         let complete = if streaming { Complete::Streaming } else { Complete::Stored };
-        let turn = Turn { thread, now, date };
+        let turn = Turn { thread, now, date, holds: false };
         if let Some(pending) = &channel.pending
             && self.is_for_websocket(&pending.head, &pending.bytes)
         {

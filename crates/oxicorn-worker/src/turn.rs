@@ -29,6 +29,8 @@ pub(crate) struct Turn {
     pub(crate) thread: usize,
     pub(crate) now: u64,
     pub(crate) date: [u8; 29],
+    /// Whether the response may wait for those of others.
+    pub(crate) holds: bool,
 }
 
 impl Shared {
@@ -107,6 +109,9 @@ impl Shared {
         let mut exchange =
             Exchange::new(channel, shared, facts, turn.date, expect_continue, beside);
         exchange.deadline.clone_from(&deadline);
+        // What was sent with this request is answered before others are looked at.
+        exchange.holds =
+            turn.holds && exchange.beside.is_none() && exchange.channel.carry.is_empty();
         if let (Some(about), true) = (about, ids.is_some_and(|ids| ids.response_field().is_some()))
         {
             exchange.response_id = Some(about.id.as_str().into());
@@ -220,6 +225,10 @@ impl Shared {
         if channel.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty()) {
             let until = now + millis(self.config.send_timeout);
             channel.enter(Stage::Flushing(then), now, until);
+            if ended.is_held {
+                self.held.keep(channel);
+                return None;
+            }
             return Some(channel);
         }
         self.responded(channel, then, now)

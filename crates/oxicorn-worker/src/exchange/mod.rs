@@ -40,6 +40,10 @@ pub struct Exchange {
     /// Whether the client waits to be asked for its body.
     pub(crate) expect_continue: bool,
     pub(crate) began: bool,
+    /// The response may wait for those of others.
+    pub(crate) holds: bool,
+    /// It does.
+    is_held: bool,
     pub(crate) broken: bool,
     persistent: bool,
     /// The response is whole.
@@ -79,6 +83,8 @@ pub(crate) struct Noted {
 pub(crate) struct Ended {
     pub(crate) channel: Box<Channel>,
     pub(crate) broken: bool,
+    /// What its client has still to take goes out with other responses.
+    pub(crate) is_held: bool,
     pub(crate) persistent: bool,
     pub(crate) status: u16,
     pub(crate) body_bytes: u64,
@@ -102,6 +108,8 @@ impl Exchange {
             date,
             expect_continue,
             began: false,
+            holds: false,
+            is_held: false,
             broken: false,
             persistent: false,
             finished: false,
@@ -245,6 +253,7 @@ impl Exchange {
         let mut ended = Ended {
             channel,
             broken,
+            is_held: self.is_held,
             persistent: self.persistent,
             status: self.status,
             body_bytes: self.body_bytes,

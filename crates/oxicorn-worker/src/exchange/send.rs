@@ -47,6 +47,27 @@ impl Exchange {
         self.keep(&[bytes])
     }
 
+    /// Sends the last bytes of a response, framed already; they may wait a moment for the responses of
+    /// other connections that are ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the client is.
+    pub fn send_last(&mut self, bytes: &[u8]) -> Result<Sent, Gone> {
+        if !self.holds || self.flusher.is_some() || bytes.len() > self.shared.output.memory {
+            return self.send(bytes);
+        }
+        self.begin();
+        if self.broken {
+            return Err(Gone);
+        }
+        let flusher = self.flusher(self.shared.clock.coarse());
+        self.shared.output.queue(&mut flusher.lock(), &[bytes]);
+        self.shared.held.show(&flusher);
+        self.is_held = true;
+        Ok(Sent::Taken)
+    }
+
     /// Sends several pieces in order with one call, without joining them first.
     ///
     /// # Errors
@@ -224,12 +245,7 @@ impl Exchange {
         if !state.outbox.is_empty() {
             state.flush(&flusher.stream, now);
         }
-        for part in parts {
-            if let Err(error) = state.outbox.push(part, output.memory, &output.directory) {
-                output.complain(&error);
-                state.broken = true;
-            }
-        }
+        output.queue(&mut state, parts);
         if !state.broken {
             state.flush(&flusher.stream, now);
         }

@@ -27,6 +27,7 @@ use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::deadline::Watch;
 use crate::flusher::OutputLimits;
+use crate::held::Held;
 use crate::queue::limit;
 use crate::timers::Timers;
 use crate::token::Token;
@@ -93,6 +94,7 @@ pub(crate) struct Shared {
     /// The application threads of this process's `run`, and those that it left inside the
     /// application.
     pub(crate) crew: Mutex<Crew>,
+    pub(crate) held: Held,
     pub(crate) draining: AtomicBool,
     pub(crate) requests: AtomicU64,
     /// Calls that are, or may become, conversations over a WebSocket.
@@ -168,6 +170,7 @@ impl Shared {
             parked: AtomicBool::new(false),
             monitor: OnceLock::new(),
             crew: Mutex::new(Crew::default()),
+            held: Held::default(),
             draining: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             websockets: AtomicUsize::new(0),

@@ -4,6 +4,7 @@ mod deadlines;
 mod driver;
 mod foreign;
 mod handoff;
+mod held;
 mod hostile;
 mod queue;
 mod stress;

@@ -44,6 +44,12 @@ impl BodyWriter {
         }
     }
 
+    /// Whether all is out that Content-Length promised, or there is no body.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.allowed(1) == 0
+    }
+
     /// Appends what precedes `len` bytes of body on the wire, and counts them.
     ///
     /// For no bytes it appends nothing: a chunk of size zero would end the body.

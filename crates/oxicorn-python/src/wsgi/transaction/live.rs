@@ -181,7 +181,11 @@ impl Live {
             if last {
                 self.persistent &= self.writer.finish(out);
             }
-            if out.is_empty() { Ok(Sent::Taken) } else { exchange.send(out) }
+            match (out.is_empty(), last || self.writer.is_whole()) {
+                (true, _) => Ok(Sent::Taken),
+                (false, false) => exchange.send(out),
+                (false, true) => exchange.send_last(out),
+            }
         } else {
             let mut tail = Vec::new();
             self.writer.after(&mut tail);
@@ -207,7 +211,7 @@ impl Live {
             return Ok(());
         }
         let exchange = self.exchange.as_mut().expect("an open request has its exchange");
-        let sent = exchange.send(out);
+        let sent = exchange.send_last(out);
         self.note(sent).map(drop)
     }
 
