@@ -38,6 +38,12 @@ impl Thread {
     }
 }
 
+/// The CPU time that all threads of this process had, those that have ended too.
+pub fn process_cpu_time() -> Duration {
+    // It fails for no process that runs.
+    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
+}
+
 #[cfg(test)]
 mod tests {
     use std::hint;
@@ -49,9 +55,11 @@ mod tests {
     fn a_thread_that_computes_gains_cpu_time() {
         let thread = Thread::current();
         let before = thread.cpu_time().expect("it runs");
+        let all_before = process_cpu_time();
         while thread.cpu_time().expect("it runs") < before + Duration::from_millis(1) {
             hint::spin_loop();
         }
+        assert!(process_cpu_time() > all_before);
         assert!(thread.is_runnable());
     }
 

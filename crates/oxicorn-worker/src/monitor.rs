@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use oxicorn_os::epoll::wait_either;
-use oxicorn_os::thread::Thread;
+use oxicorn_os::thread::{Thread, process_cpu_time};
 
 use crate::poller::Poller;
 use crate::reactor::{Phase, Shared};
@@ -98,6 +98,10 @@ impl Shared {
                 // Keeps the coarse clock going.
                 poller.now = self.clock.now();
                 self.look_at_deadlines(&mut poller);
+            }
+            if self.config.threads > 1 {
+                let worked = u64::try_from(process_cpu_time().as_millis()).unwrap_or(u64::MAX);
+                self.worked.store(worked, Ordering::Relaxed);
             }
             self.look_at_held(&mut poller);
             let sequences: Vec<u32> =

@@ -16,6 +16,7 @@ use crate::deadline::{Begun, Deadline};
 use crate::exchange::{Beside, Ended};
 use crate::poller::plain;
 use crate::reactor::Shared;
+use crate::token::has_waited;
 use crate::{Body, Exchange, Request};
 
 /// Milliseconds a peer gets to read the last response before the connection is closed for good.
@@ -97,6 +98,7 @@ impl Shared {
         let log = self.control.access_log.as_deref();
         let started = log.filter(|log| log.needs().duration).map(|_| Instant::now());
         let before = self.clock.coarse();
+        let worked = self.worked.load(Ordering::Relaxed);
         // A conversation takes as long as its ends want.
         let watch = self.watch.as_ref().filter(|_| !is_conversation);
         let deadline = watch.map(|watch| {
@@ -125,7 +127,7 @@ impl Shared {
         }
         let exchange = self.app.call(request, exchange);
         drop(inside);
-        let over = self.call_is_over(before, turn.now, is_conversation);
+        let over = self.call_is_over(before, worked, turn.now, is_conversation);
         let ended = exchange.end();
         let is_lost = deadline.as_ref().is_some_and(|deadline| deadline.is_given_up());
         let is_told = deadline.is_some_and(|deadline| deadline.is_answered_for());
@@ -158,20 +160,22 @@ impl Shared {
         Some(slot.begin(self.clock.absolute(now), method, target, client, id))
     }
 
-    /// The application has done with a request that it got at `before`; gives the time.
+    /// The application has done with a request that it got at `before`, when the process had `worked`
+    /// for so long; gives the time.
     #[inline]
-    fn call_is_over(&self, before: u64, now: u64, is_conversation: bool) -> u64 {
+    fn call_is_over(&self, before: u64, worked: u64, now: u64, is_conversation: bool) -> u64 {
         if self.hosted {
             self.clock.now();
         }
         let over = self.clock.coarse();
-        let slow = over > before + 1;
-        self.spent(Phase::Application, over.saturating_sub(before));
+        let took = over.saturating_sub(before);
+        self.spent(Phase::Application, took);
         if !is_conversation {
             // Between two requests nothing is stuck, however long the queue is.
             self.beat(now.max(over));
             if self.config.threads > 1 {
-                self.lock().token.call_done(slow);
+                let worked = self.worked.load(Ordering::Relaxed).saturating_sub(worked);
+                self.lock().token.call_done(has_waited(took, worked));
             }
         }
         self.count_request();

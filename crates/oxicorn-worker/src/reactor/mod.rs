@@ -105,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) short: AtomicBool,
     /// When the next heartbeat is due.
     pub(crate) next_beat: AtomicU64,
+    /// Milliseconds that the process had worked at the monitor's last look, with several threads.
+    pub(crate) worked: AtomicU64,
     /// Under a foreign loop: no monitor keeps the coarse clock going.
     pub(crate) hosted: bool,
     /// Calls of the application that there can be at a time.
@@ -150,6 +152,7 @@ impl Shared {
         let shared = Self {
             sequences: (0..config.threads.max(1)).map(|_| AtomicU32::new(0)).collect(),
             threads: (0..config.threads.max(1)).map(|_| OnceLock::new()).collect(),
+            worked: AtomicU64::new(0),
             hosted: false,
             calls: config.threads,
             watch: Watch::new(&config),
