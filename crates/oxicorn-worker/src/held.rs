@@ -21,9 +21,13 @@ const MOST: usize = 32;
 const LONGEST: u64 = 500;
 /// Microseconds in which a connection that is ready is dealt with if its call is quick.
 const QUICK: u64 = 1000;
-/// So many in a row show that the application is: where one call in a hundred is slow, few responses
-/// are ever held.
-const STREAK: u32 = 64;
+/// What a thread's credit has to be for responses to be held, and what it is at most: each connection
+/// that is dealt with quickly adds one.
+const ENOUGH: u32 = 64;
+const LIMIT: u32 = 128;
+/// What one that takes longer costs. Python's garbage collector takes some milliseconds once in a hundred
+/// requests; where three in a hundred are slow, few responses are held.
+const SLOW_COSTS: u32 = 32;
 
 /// How a thread gets on with the connections that are ready.
 #[derive(Debug, Default)]
@@ -32,8 +36,8 @@ pub(crate) struct Pace {
     is_kept: bool,
     /// Microseconds of the worker's clock when the last one was dealt with.
     last: u64,
-    /// Connections in a row that were dealt with quickly.
-    streak: u32,
+    /// What speaks for the application being quick.
+    credit: u32,
     /// When the first response was there of those that are held.
     since: Option<u64>,
     /// For what is about to be sent; kept as its memory is.
@@ -43,7 +47,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Whether a response may be held.
     pub(crate) fn holds(&self) -> bool {
-        self.is_kept && self.streak >= STREAK
+        self.is_kept && self.credit >= ENOUGH
     }
 }
 
@@ -106,7 +110,11 @@ impl Shared {
         }
         let now = self.clock.micros();
         let is_quick = now.saturating_sub(pace.last) < QUICK;
-        pace.streak = if is_quick { pace.streak.saturating_add(1) } else { 0 };
+        pace.credit = if is_quick {
+            LIMIT.min(pace.credit + 1)
+        } else {
+            pace.credit.saturating_sub(SLOW_COSTS)
+        };
         pace.last = now;
         let count = self.held.count.load(Ordering::Relaxed);
         if count == 0 {
